@@ -1,0 +1,3 @@
+//! One module a command of `./hob`. Each returns the exit status of the whole program.
+
+pub mod run;
