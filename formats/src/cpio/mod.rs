@@ -9,7 +9,7 @@ mod writer;
 
 use crate::bytes::slice_at;
 use core::fmt;
-pub use writer::{Metadata, Writer};
+pub use writer::{Metadata, WriteError, Writer};
 
 const HEADER_LENGTH: usize = 110;
 const TRAILER: &[u8] = b"TRAILER!!!";

@@ -9,6 +9,8 @@ use core::fmt;
 const NAME_MAX: usize = 1024;
 /// The longest word, so that all words together stay below 64 KiB.
 const WORD_MAX: usize = 128;
+/// How many pairs become words in one pass over the text.
+const PAIRS_A_PASS: usize = 12;
 /// Bytes between two functions that are padding and not a gap.
 const PADDING_MAX: u64 = 64;
 
@@ -89,9 +91,10 @@ fn sorted<'a>(symbols: &[InputSymbol<'a>]) -> Vec<(u64, &'a str)> {
     entries
 }
 
-/// Replaces the most frequent pair by a new word until words run out (byte-pair encoding). A byte
-/// that no name uses becomes the number of a word; every other byte stands for itself. Zero parts
-/// the names and is no word.
+/// Replaces frequent pairs by new words until words run out (byte-pair encoding). A byte that no name
+/// uses becomes the number of a word; every other byte stands for itself. Zero parts the names and is
+/// no word. Each pass over the text takes several pairs, which is nearly as good as one and much
+/// faster: the host writes a table at every build.
 fn find_words(text: &mut Vec<u8>) -> Vec<Vec<u8>> {
     let mut is_used = [false; WORDS];
     for byte in text.iter() {
@@ -101,42 +104,66 @@ fn find_words(text: &mut Vec<u8>) -> Vec<Vec<u8>> {
     let mut words: Vec<Vec<u8>> = (0..=255u8)
         .map(|byte| if is_used[usize::from(byte)] && byte != 0 { vec![byte] } else { Vec::new() })
         .collect();
-    for free in (1..=255u8).filter(|byte| !is_used[usize::from(*byte)]) {
-        let Some((first, second)) = most_frequent_pair(text, &words) else { break };
-        let word = [&words[usize::from(first)][..], &words[usize::from(second)][..]].concat();
-        words[usize::from(free)] = word;
-        replace(text, first, second, free);
+    let mut free = (1..=255u8).filter(|byte| !is_used[usize::from(*byte)]).peekable();
+    while free.peek().is_some() {
+        let pairs = frequent_pairs(text, &words);
+        if pairs.is_empty() {
+            break;
+        }
+        let mut numbers = vec![0; WORDS * WORDS];
+        for ((first, second), number) in pairs.into_iter().zip(free.by_ref().take(PAIRS_A_PASS)) {
+            words[usize::from(number)] =
+                [&words[usize::from(first)][..], &words[usize::from(second)][..]].concat();
+            numbers[pair_index(first, second)] = number;
+        }
+        replace(text, &numbers);
     }
     words
 }
 
-/// The pair that occurs most often, at least three times; of equals the lowest, so that the same
-/// names always give the same table.
-fn most_frequent_pair(text: &[u8], words: &[Vec<u8>]) -> Option<(u8, u8)> {
-    let mut counts = vec![0u32; WORDS * WORDS];
-    for pair in text.windows(2) {
-        counts[usize::from(pair[0]) << 8 | usize::from(pair[1])] += 1;
-    }
-    let mut best = (2, None);
-    for first in 1..=255u8 {
-        for second in 1..=255u8 {
-            let count = counts[usize::from(first) << 8 | usize::from(second)];
-            let length = words[usize::from(first)].len() + words[usize::from(second)].len();
-            if count > best.0 && length <= WORD_MAX {
-                best = (count, Some((first, second)));
-            }
-        }
-    }
-    best.1
+fn pair_index(first: u8, second: u8) -> usize {
+    usize::from(first) << 8 | usize::from(second)
 }
 
-fn replace(text: &mut Vec<u8>, first: u8, second: u8, by: u8) {
+/// The pairs that occur most often, at least three times, none sharing a byte with another so that
+/// the replacement of one does not touch the next. Of equals the lowest comes first: the same names
+/// always give the same table.
+fn frequent_pairs(text: &[u8], words: &[Vec<u8>]) -> Vec<(u8, u8)> {
+    let mut counts = vec![0u32; WORDS * WORDS];
+    let mut last = 0;
+    for byte in text {
+        counts[pair_index(last, *byte)] += 1;
+        last = *byte;
+    }
+    let mut candidates: Vec<(u32, u8, u8)> = Vec::new();
+    for (pair, count) in counts.iter().enumerate().filter(|(_, count)| **count > 2) {
+        let (first, second) = ((pair >> 8) as u8, pair as u8);
+        let length = words[usize::from(first)].len() + words[usize::from(second)].len();
+        if first != 0 && second != 0 && length <= WORD_MAX {
+            candidates.push((*count, first, second));
+        }
+    }
+    candidates.sort_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    let mut is_taken = [false; WORDS];
+    let mut pairs = Vec::new();
+    for (_, first, second) in candidates {
+        if pairs.len() < PAIRS_A_PASS && !is_taken[usize::from(first)] && !is_taken[usize::from(second)] {
+            is_taken[usize::from(first)] = true;
+            is_taken[usize::from(second)] = true;
+            pairs.push((first, second));
+        }
+    }
+    pairs
+}
+
+/// Puts the number of a word in the place of each pair that has one.
+fn replace(text: &mut Vec<u8>, numbers: &[u8]) {
     let mut written = 0;
     let mut read = 0;
     while read < text.len() {
-        let is_pair = text[read] == first && text.get(read + 1) == Some(&second);
-        text[written] = if is_pair { by } else { text[read] };
-        read += if is_pair { 2 } else { 1 };
+        let number = text.get(read + 1).map_or(0, |second| numbers[pair_index(text[read], *second)]);
+        text[written] = if number != 0 { number } else { text[read] };
+        read += if number != 0 { 2 } else { 1 };
         written += 1;
     }
     text.truncate(written);
