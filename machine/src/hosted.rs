@@ -35,10 +35,10 @@ mod world;
 pub use devices::{console_output, exit_code, raise_line};
 pub use memory::{init_memory, set_memory, shoot_downs};
 pub use context::set_program;
-pub use world::{advance, interrupt, run, set_hand_over_rate, start_processors, step};
+pub use world::{advance, interrupt, run, set_hand_over_rate, step};
 
 pub(crate) use devices::{
-    InterruptRegistration, IoMapping, acpi_off, boot_time_ns, clock_source_name, console_write, cycles, debug_exit,
+    InterruptRegistration, IoMapping, acpi_off, acpi_tables, boot_time_ns, clock_source_name, console_write, cpu_brand, cycles, debug_exit,
     for_each_interrupt_count, map_io, port_in_u8, port_in_u16, port_in_u32, port_out_u8, port_out_u16, port_out_u32,
     random_u64, read_firmware, register_isa, register_line, register_message, release_ports, reset, stop, take_ports,
     tsc_scale,
@@ -53,4 +53,4 @@ pub(crate) use processor::{
     take_reschedule_request,
 };
 pub(crate) use task::{Task, adopt, current_thread, set_deadline_hook, set_reschedule_hook, set_space, switch_to};
-pub(crate) use world::{idle, now_ns, spin_wait};
+pub(crate) use world::{idle, now_ns, release_others, spin_wait};

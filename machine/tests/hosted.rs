@@ -82,7 +82,7 @@ fn two_processors_that_count_under_a_lock_lose_nothing() {
         }
     }
     hosted::run(2, 3, || {
-        hosted::start_processors(|| {
+        cpu::release_others(|| {
             count();
             DONE.store(true, SeqCst);
             loop {
@@ -127,7 +127,7 @@ fn idling_skips_to_the_deadline() {
 #[should_panic(expected = "all threads wait for each other")]
 fn a_machine_in_which_nothing_can_happen_any_more_panics() {
     hosted::run(3, 1, || {
-        hosted::start_processors(|| loop {
+        cpu::release_others(|| loop {
             cpu::idle();
         });
         cpu::idle();
@@ -139,7 +139,7 @@ fn a_lock_held_for_ever_is_found() {
     static LOCK: SpinLock<()> = SpinLock::new(Rank::Process, ());
     let result = std::panic::catch_unwind(|| {
         hosted::run(2, 1, || {
-            hosted::start_processors(|| {
+            cpu::release_others(|| {
                 std::mem::forget(LOCK.lock());
                 loop {
                     cpu::idle();
@@ -178,7 +178,7 @@ fn one_order_of_a_race() {
         }
     }
     hosted::run(3, seed.parse().unwrap(), || {
-        hosted::start_processors(|| {
+        cpu::release_others(|| {
             race();
             loop {
                 cpu::idle();

@@ -3,14 +3,18 @@
 use std::boxed::Box;
 use std::collections::BTreeMap;
 use std::format;
+use std::string::String;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::vec::Vec;
+
+use formats::acpi::Tables;
 
 use super::processor::{is_inside, lock};
 use super::world::{self, random};
 use crate::address::PhysicalAddress;
 use crate::clock::TscScale;
+use crate::firmware::Reader;
 use crate::interrupts::{Handler, Message, RegisterError, Trigger};
 use crate::io::IoError;
 
@@ -171,6 +175,14 @@ pub(crate) fn map_io(start: PhysicalAddress, len: usize) -> Result<IoMapping, Io
 
 pub(crate) fn read_firmware(_address: PhysicalAddress, _into: &mut [u8]) -> bool {
     false
+}
+
+pub(crate) fn acpi_tables() -> Option<Tables<'static, Reader>> {
+    None
+}
+
+pub(crate) fn cpu_brand() -> String {
+    "hosted".into()
 }
 
 pub(crate) fn console_write(bytes: &[u8]) {

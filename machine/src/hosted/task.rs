@@ -47,10 +47,18 @@ unsafe impl Sync for Task {}
 unsafe impl Send for Task {}
 
 /// A thread that a processor has just left.
-pub(super) struct Left {
+pub(crate) struct Left {
     task: *const Task,
     /// Drops the reference that the processor had.
-    drop_thread: Box<dyn FnOnce()>,
+    drop_thread: Option<Box<dyn FnOnce()>>,
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        if let Some(drop_thread) = self.drop_thread.take() {
+            drop_thread();
+        }
+    }
 }
 
 // SAFETY: only the one host thread that executes the machine makes and uses it.
@@ -63,8 +71,9 @@ impl Task {
     pub fn new(entry: fn(), space: Option<Arc<Space>>) -> Result<Self, OutOfMemory> {
         let frames = StackFrames::new()?;
         let (stack, pointer) = Stack::new(Box::new(move || {
-            finish_switch();
+            let left = finish_switch();
             super::interrupts_pop_off();
+            drop(left);
             entry();
             panic!("the entry of a thread returned");
         }));
@@ -75,6 +84,10 @@ impl Task {
             space: Mutex::new(space),
             _frames: Some(frames),
         })
+    }
+
+    pub fn is_on_processor(&self) -> bool {
+        self.is_running.load(Relaxed)
     }
 
     pub fn for_boot_stack() -> Self {
@@ -131,14 +144,15 @@ pub(crate) fn set_space(space: Option<Arc<Space>>) {
     super::memory::load_space(space);
 }
 
-pub(crate) fn switch_to<T: Schedulable>(next: Arc<T>) {
+/// Called with the one guard held; the caller drops what it gets when it has ended that.
+pub(crate) fn switch_to<T: Schedulable>(next: Arc<T>) -> Option<Left> {
     let processor = here();
     let is_alone = processor.interrupts_off.load(Relaxed) == 1 && processor.preempt_off.load(Relaxed) == 0;
     assert!(is_alone, "switching with a lock or another guard held");
     let Some(left) = current_task() else { panic!("switching away from a processor that has no thread") };
     let task = from_ref(&next.task().arch);
     if std::ptr::eq(left, task) {
-        return;
+        return None;
     }
     if let Some(stack) = &left.stack {
         stack.check();
@@ -157,18 +171,18 @@ pub(crate) fn switch_to<T: Schedulable>(next: Arc<T>) {
     // SAFETY: the pointer came from `Arc::into_raw` in `adopt` or the line above, for the same type (checked by the caller), and this is
     // the processor's one reference.
     let drop_thread = Box::new(move || drop(unsafe { Arc::from_raw(thread) }));
-    *lock(&processor.left) = Some(Left { task: left, drop_thread });
+    *lock(&processor.left) = Some(Left { task: left, drop_thread: Some(drop_thread) });
     // SAFETY: `is_running` was clear, so the pointer was stored by an earlier switch or by `new` and has not been used since.
     unsafe { stack::switch(left.stack_pointer.get(), *task.stack_pointer.get()) };
-    finish_switch();
+    finish_switch()
 }
 
-/// On the new stack: lets go of the thread that was left.
-fn finish_switch() {
+/// On the new stack: lets go of the stack that was left.
+fn finish_switch() -> Option<Left> {
     let left = lock(&here().left).take();
-    if let Some(left) = left {
-        // SAFETY: the reference that keeps the task alive is dropped on the next line.
+    if let Some(left) = &left {
+        // SAFETY: `left` has a reference that keeps the task alive.
         unsafe { (*left.task).is_running.store(false, Relaxed) };
-        (left.drop_thread)();
     }
+    left
 }

@@ -58,9 +58,7 @@ pub fn run(cpus: usize, seed: u64, body: impl FnOnce() + 'static) {
     }
 }
 
-/// Starts all processors but the first: each calls `entry` on a stack of its own, which must not return. They begin to execute at the
-/// next point.
-pub fn start_processors(entry: fn() -> !) {
+pub(crate) fn release_others(entry: fn() -> !) {
     for index in 1..cpu::count() {
         start(index, Box::new(move || entry()));
     }
