@@ -1,10 +1,11 @@
 //! Intrusive doubly linked lists of shared things.
 //!
-//! The links are in the items, so putting one in a list allocates nothing and taking it out of the middle searches nothing. A list owns a
-//! reference to each of its items. An item can be in as many lists at once as it has [`Link`]s, told apart by a tag type.
+//! The links are in the items, so putting one in a list allocates nothing and taking it out of the middle
+//! searches nothing. A list owns a reference to each of its items. An item can be in as many lists at once as
+//! it has [`Link`]s, told apart by a tag type.
 //!
-//! What keeps this safe: a link notes the list that it is in. It is claimed with an atomic exchange when its item is pushed, and from then on its pointers
-//! are only used through `&mut` to that very list.
+//! What keeps this safe: a link notes the list that it is in. It is claimed with an atomic exchange when its
+//! item is pushed, and from then on its pointers are only used through `&mut` to that very list.
 
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
@@ -33,8 +34,8 @@ struct Pointers<T, Tag> {
     item: *const T,
 }
 
-// SAFETY: the pointers are only used through `&mut List` of the list whose number the link carries; that one, and the references it owns, may be used from any
-// thread when items may be shared.
+// SAFETY: the pointers are only used through `&mut List` of the list whose number the link carries; that one,
+// and the references it owns, may be used from any thread when items may be shared.
 unsafe impl<T: Send + Sync, Tag> Sync for Link<T, Tag> {}
 // SAFETY: a link that is moved is in no list, since a list's reference keeps its item in place.
 unsafe impl<T: Send + Sync, Tag> Send for Link<T, Tag> {}
@@ -46,7 +47,8 @@ impl<T, Tag> Link<T, Tag> {
         Self { list: AtomicU64::new(0), pointers: UnsafeCell::new(pointers), tag: PhantomData }
     }
 
-    /// Whether the item is in some list by this link. Stale at once unless the caller holds the lock of the list that it may be in.
+    /// Whether the item is in some list by this link. Stale at once unless the caller holds the lock of the
+    /// list that it may be in.
     #[inline]
     pub fn is_linked(&self) -> bool {
         self.list.load(Ordering::Acquire) != 0
@@ -74,7 +76,8 @@ pub struct List<T: Linked<Tag>, Tag> {
     len: usize,
 }
 
-// SAFETY: a list is its items' references and links, which may be used from any thread when items may be shared.
+// SAFETY: a list is its items' references and links, which may be used from any thread when items may be
+// shared.
 unsafe impl<T: Linked<Tag>, Tag> Send for List<T, Tag> {}
 // SAFETY: `&List` only gives `&T`.
 unsafe impl<T: Linked<Tag>, Tag> Sync for List<T, Tag> {}
@@ -111,7 +114,12 @@ impl<T: Linked<Tag>, Tag> List<T, Tag> {
         self.insert(item, null(), first)
     }
 
-    fn insert(&mut self, item: Arc<T>, previous: *const Link<T, Tag>, next: *const Link<T, Tag>) -> Result<(), Arc<T>> {
+    fn insert(
+        &mut self,
+        item: Arc<T>,
+        previous: *const Link<T, Tag>,
+        next: *const Link<T, Tag>,
+    ) -> Result<(), Arc<T>> {
         if self.number == 0 {
             self.number = next_number();
         }
@@ -121,8 +129,8 @@ impl<T: Linked<Tag>, Tag> List<T, Tag> {
         }
         let link = core::ptr::from_ref(link);
         let pointers = Pointers { previous, next, item: Arc::into_raw(item) };
-        // SAFETY: the exchange gave this link to this list, of which we have `&mut`. It lives in (or as long as) the item, to which the list owns a
-        // reference from here on.
+        // SAFETY: the exchange gave this link to this list, of which we have `&mut`. It lives in (or as long
+        // as) the item, to which the list owns a reference from here on.
         unsafe { *(*link).pointers.get() = pointers };
         // SAFETY: links in this list are alive and ours.
         match unsafe { previous.as_ref() } {
@@ -164,10 +172,13 @@ impl<T: Linked<Tag>, Tag> List<T, Tag> {
 
     /// Takes out a link that is in this list.
     fn unlink(&mut self, link: &Link<T, Tag>) -> Arc<T> {
-        // SAFETY: the link is in this list (callers checked), and so are its neighbours; we have `&mut` to the list.
+        // SAFETY: the link is in this list (callers checked), and so are its neighbours; we have `&mut` to
+        // the list.
         unsafe {
-            let Pointers { previous, next, item } =
-                core::mem::replace(&mut *link.pointers.get(), Pointers { previous: null(), next: null(), item: null() });
+            let Pointers { previous, next, item } = core::mem::replace(
+                &mut *link.pointers.get(),
+                Pointers { previous: null(), next: null(), item: null() },
+            );
             match previous.as_ref() {
                 Some(previous) => (*previous.pointers.get()).next = next,
                 None => self.first = next,
@@ -192,7 +203,8 @@ impl<T: Linked<Tag>, Tag> List<T, Tag> {
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         let mut at = self.first;
         core::iter::from_fn(move || {
-            // SAFETY: links and items in this list are alive, and the list cannot change while it is borrowed.
+            // SAFETY: links and items in this list are alive, and the list cannot change while it is
+            // borrowed.
             unsafe {
                 let link = at.as_ref()?;
                 let pointers = &*link.pointers.get();

@@ -1,8 +1,10 @@
-//! Intrusive ordered trees of shared things, which also find the first item whose second value does not pass a limit.
+//! Intrusive ordered trees of shared things, which also find the first item whose second value does not pass
+//! a limit.
 //!
-//! For run queues (ordered by virtual deadline, limited by virtual run time), timers and futex buckets. As with [`list`](crate::list), links are in the items,
-//! nothing is allocated, and what keeps it safe is that a link notes its tree. The tree is a treap (Seidel and Aragon 1996): a binary search tree by key
-//! and a heap by pseudo-random priority, so that its depth is logarithmic whatever the keys are.
+//! For run queues (ordered by virtual deadline, limited by virtual run time), timers and futex buckets. As
+//! with [`list`](crate::list), links are in the items, nothing is allocated, and what keeps it safe is that a
+//! link notes its tree. The tree is a treap (Seidel and Aragon 1996): a binary search tree by key and a heap
+//! by pseudo-random priority, so that its depth is logarithmic whatever the keys are.
 
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
@@ -45,10 +47,21 @@ struct Fields<T: Rooted<Tag>, Tag> {
 
 type Pointer<T, Tag> = *const Node<T, Tag>;
 
-// SAFETY: the fields are only used through `&mut Tree` (or, to read, `&Tree`) of the tree whose number the node carries.
-unsafe impl<T: Rooted<Tag>, Tag> Sync for Node<T, Tag> where T::Key: Send + Sync, T::Value: Send + Sync {}
+// SAFETY: the fields are only used through `&mut Tree` (or, to read, `&Tree`) of the tree whose number the
+// node carries.
+unsafe impl<T: Rooted<Tag>, Tag> Sync for Node<T, Tag>
+where
+    T::Key: Send + Sync,
+    T::Value: Send + Sync,
+{
+}
 // SAFETY: a node that is moved is in no tree, since a tree's reference keeps its item in place.
-unsafe impl<T: Rooted<Tag>, Tag> Send for Node<T, Tag> where T::Key: Send, T::Value: Send {}
+unsafe impl<T: Rooted<Tag>, Tag> Send for Node<T, Tag>
+where
+    T::Key: Send,
+    T::Value: Send,
+{
+}
 
 impl<T: Rooted<Tag>, Tag> Node<T, Tag> {
     /// A node that is in no tree.
@@ -56,7 +69,8 @@ impl<T: Rooted<Tag>, Tag> Node<T, Tag> {
         Self { tree: AtomicU64::new(0), fields: UnsafeCell::new(None), tag: PhantomData }
     }
 
-    /// Whether the item is in some tree by this node. Stale at once unless the caller holds the lock of the tree that it may be in.
+    /// Whether the item is in some tree by this node. Stale at once unless the caller holds the lock of the
+    /// tree that it may be in.
     #[inline]
     pub fn is_rooted(&self) -> bool {
         self.tree.load(Ordering::Acquire) != 0
@@ -79,10 +93,21 @@ pub struct Tree<T: Rooted<Tag>, Tag> {
     inserted: u64,
 }
 
-// SAFETY: a tree is its items' references and nodes, which may be used from any thread when items may be shared.
-unsafe impl<T: Rooted<Tag>, Tag> Send for Tree<T, Tag> where T::Key: Send, T::Value: Send {}
+// SAFETY: a tree is its items' references and nodes, which may be used from any thread when items may be
+// shared.
+unsafe impl<T: Rooted<Tag>, Tag> Send for Tree<T, Tag>
+where
+    T::Key: Send,
+    T::Value: Send,
+{
+}
 // SAFETY: `&Tree` only gives `&T` and copies of keys.
-unsafe impl<T: Rooted<Tag>, Tag> Sync for Tree<T, Tag> where T::Key: Sync, T::Value: Sync {}
+unsafe impl<T: Rooted<Tag>, Tag> Sync for Tree<T, Tag>
+where
+    T::Key: Sync,
+    T::Value: Sync,
+{
+}
 
 /// The fields of a node that is in the tree at hand.
 ///
@@ -90,7 +115,8 @@ unsafe impl<T: Rooted<Tag>, Tag> Sync for Tree<T, Tag> where T::Key: Sync, T::Va
 /// `node` is in a tree to which the caller has `&mut`, and no other reference to these fields is in use.
 #[inline]
 unsafe fn fields<'a, T: Rooted<Tag>, Tag>(node: Pointer<T, Tag>) -> &'a mut Fields<T, Tag> {
-    // SAFETY: nodes in a tree are alive, since the tree owns a reference to their items; the rest is the caller's.
+    // SAFETY: nodes in a tree are alive, since the tree owns a reference to their items; the rest is the
+    // caller's.
     match unsafe { &mut *(*node).fields.get() } {
         Some(fields) => fields,
         None => unreachable!("a node in a tree has its fields"),
@@ -139,14 +165,18 @@ impl<T: Rooted<Tag>, Tag> Tree<T, Tag> {
         }
         self.inserted += 1;
         // Fibonacci hashing spreads consecutive numbers evenly.
-        let priority = self.inserted.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        let priority = self
+            .inserted
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .rotate_left(32)
+            .wrapping_mul(0xd6e8_feb8_6659_fd93);
         let node: Pointer<T, Tag> = node;
         let item = Arc::into_raw(item);
         let mut parent = null();
         let mut at = self.root;
         let mut is_left = false;
-        // SAFETY: the exchange gave `node` to this tree, of which we have `&mut`; every other node visited is in the tree. No two references to
-        // the same fields are held at a time.
+        // SAFETY: the exchange gave `node` to this tree, of which we have `&mut`; every other node visited is
+        // in the tree. No two references to the same fields are held at a time.
         unsafe {
             while !at.is_null() {
                 let above = fields(at);
@@ -156,7 +186,14 @@ impl<T: Rooted<Tag>, Tag> Tree<T, Tag> {
                 at = if is_left { above.left } else { above.right };
             }
             *(*node).fields.get() = Some(Fields {
-                key, value, least: value, priority, left: null(), right: null(), parent, item,
+                key,
+                value,
+                least: value,
+                priority,
+                left: null(),
+                right: null(),
+                parent,
+                item,
             });
             self.set_child(parent, is_left, node);
             while !parent.is_null() && fields(parent).priority < priority {
@@ -476,7 +513,8 @@ mod tests {
                 assert_eq!(tree.first().map(|(item, _)| item.id), model.first().map(|&(.., id)| id));
                 let from = number(60);
                 let rest: Vec<u32> = tree.iter_from(Some(from)).map(|(item, _)| item.id).collect();
-                let expected: Vec<u32> = model.iter().filter(|&&(key, ..)| key >= from).map(|&(.., id)| id).collect();
+                let expected: Vec<u32> =
+                    model.iter().filter(|&&(key, ..)| key >= from).map(|&(.., id)| id).collect();
                 assert_eq!(rest, expected);
             }
         }

@@ -127,8 +127,10 @@ fn idling_skips_to_the_deadline() {
 #[should_panic(expected = "all threads wait for each other")]
 fn a_machine_in_which_nothing_can_happen_any_more_panics() {
     hosted::run(3, 1, || {
-        cpu::release_others(|| loop {
-            cpu::idle();
+        cpu::release_others(|| {
+            loop {
+                cpu::idle();
+            }
         });
         cpu::idle();
     });
@@ -161,7 +163,12 @@ fn equal_seeds_give_equal_runs() {
             .env("SEED", seed)
             .output()
             .unwrap();
-        String::from_utf8(output.stdout).unwrap().lines().find(|line| line.starts_with("order")).unwrap().to_owned()
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .find(|line| line.starts_with("order"))
+            .unwrap()
+            .to_owned()
     };
     assert_eq!(run("5"), run("5"));
     assert!((0..8).any(|seed| run("5") != run(&seed.to_string())));

@@ -92,7 +92,9 @@ impl Context {
             return Trap::Interrupt;
         }
         here().quiescent.fetch_add(1, Relaxed);
-        let Some(program) = PROGRAM.get() else { panic!("no program to run: see machine::hosted::set_program") };
+        let Some(program) = PROGRAM.get() else {
+            panic!("no program to run: see machine::hosted::set_program")
+        };
         program(&mut self.registers)
     }
 

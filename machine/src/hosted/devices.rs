@@ -91,7 +91,11 @@ fn register(line: u32, trigger: Trigger, handler: Handler) -> Result<InterruptRe
     Ok(InterruptRegistration { line, id })
 }
 
-pub(crate) fn register_line(line: u32, trigger: Trigger, handler: Handler) -> Result<InterruptRegistration, RegisterError> {
+pub(crate) fn register_line(
+    line: u32,
+    trigger: Trigger,
+    handler: Handler,
+) -> Result<InterruptRegistration, RegisterError> {
     if line >= LINES { Err(RegisterError::NoSuchLine) } else { register(line, trigger, handler) }
 }
 
@@ -99,7 +103,10 @@ pub(crate) fn register_isa(irq: u8, handler: Handler) -> Result<InterruptRegistr
     if irq >= 16 { Err(RegisterError::NoSuchLine) } else { register(irq.into(), Trigger::Edge, handler) }
 }
 
-pub(crate) fn register_message(_cpu: usize, handler: Handler) -> Result<(InterruptRegistration, Message), RegisterError> {
+pub(crate) fn register_message(
+    _cpu: usize,
+    handler: Handler,
+) -> Result<(InterruptRegistration, Message), RegisterError> {
     let highest = lock(&LINES_IN_USE).keys().next_back().copied().unwrap_or(0);
     let line = FIRST_MESSAGE.max(highest + 1);
     Ok((register(line, Trigger::Edge, handler)?, Message { address: 0xfee0_0000, data: line }))
@@ -214,6 +221,10 @@ pub(crate) fn boot_time_ns() -> Option<u64> {
 
 pub(crate) fn tsc_scale() -> Option<TscScale> {
     None
+}
+
+pub(crate) fn clock_reference_name() -> &'static str {
+    "virtual time"
 }
 
 pub(crate) fn clock_source_name() -> &'static str {

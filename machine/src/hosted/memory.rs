@@ -41,7 +41,9 @@ pub fn init_memory() {
 }
 
 fn allocate(size: usize, align: usize) -> *mut u8 {
-    let Ok(layout) = Layout::from_size_align(size, align) else { panic!("no memory of {size} bytes can be had") };
+    let Ok(layout) = Layout::from_size_align(size, align) else {
+        panic!("no memory of {size} bytes can be had")
+    };
     // SAFETY: callers ask for more than nothing.
     let memory = unsafe { alloc_zeroed(layout) };
     if memory.is_null() {
@@ -89,7 +91,8 @@ pub(crate) fn evict_space(space: &Space) {
     for index in 0..cpu::count() {
         // SAFETY: the processor keeps the thread of its task alive, and the one host thread that could switch it away is here.
         let task = unsafe { on(index).task.load(Relaxed).as_ref() };
-        let is_running = task.is_some_and(|task| lock(&task.space).as_deref().is_some_and(|own| std::ptr::eq(own, space)));
+        let is_running =
+            task.is_some_and(|task| lock(&task.space).as_deref().is_some_and(|own| std::ptr::eq(own, space)));
         let mut loaded = lock(&on(index).loaded);
         if !is_running && loaded.as_deref().is_some_and(|loaded| std::ptr::eq(loaded, space)) {
             space.loaded.remove(index);
@@ -99,7 +102,10 @@ pub(crate) fn evict_space(space: &Space) {
 }
 
 pub(crate) fn shoot_down(space: &Space, _start: usize, _end: usize) {
-    assert!(here().interrupts_off.load(Relaxed) == 0, "a flush waits for other processors with interrupts held off");
+    assert!(
+        here().interrupts_off.load(Relaxed) == 0,
+        "a flush waits for other processors with interrupts held off"
+    );
     if space.loaded.iter().any(|index| index != cpu_index()) {
         SHOOT_DOWNS.fetch_add(1, Relaxed);
         world::point();
@@ -133,7 +139,12 @@ fn translate(address: usize, access: Access) -> Option<*mut u8> {
 }
 
 /// Calls `each` for the pieces of a range that lie in one page, with the bytes done before, until one cannot be reached; returns the bytes done.
-fn for_each_piece(start: usize, len: usize, access: Access, mut each: impl FnMut(*mut u8, usize, usize)) -> usize {
+fn for_each_piece(
+    start: usize,
+    len: usize,
+    access: Access,
+    mut each: impl FnMut(*mut u8, usize, usize),
+) -> usize {
     let mut done = 0;
     while done < len {
         let address = start + done;
@@ -147,12 +158,16 @@ fn for_each_piece(start: usize, len: usize, access: Access, mut each: impl FnMut
 
 pub(crate) unsafe fn copy_from_user(to: *mut u8, from: usize, len: usize) -> usize {
     // SAFETY: the piece lies in a mapped frame of the arena, and `to` has `len` bytes by the caller's contract.
-    for_each_piece(from, len, Access::Read, |pointer, done, piece| unsafe { copy(to.add(done), pointer, piece) })
+    for_each_piece(from, len, Access::Read, |pointer, done, piece| unsafe {
+        copy(to.add(done), pointer, piece)
+    })
 }
 
 pub(crate) unsafe fn copy_to_user(to: usize, from: *const u8, len: usize) -> usize {
     // SAFETY: as in `copy_from_user`, the other way round.
-    for_each_piece(to, len, Access::Write, |pointer, done, piece| unsafe { copy(pointer, from.add(done), piece) })
+    for_each_piece(to, len, Access::Write, |pointer, done, piece| unsafe {
+        copy(pointer, from.add(done), piece)
+    })
 }
 
 pub(crate) unsafe fn zero_user(to: usize, len: usize) -> usize {

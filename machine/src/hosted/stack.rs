@@ -4,7 +4,9 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::boxed::Box;
 
 #[cfg(not(target_arch = "x86_64"))]
-compile_error!("the hosted machine switches stacks with x86-64 instructions: run the tests on an x86-64 host");
+compile_error!(
+    "the hosted machine switches stacks with x86-64 instructions: run the tests on an x86-64 host"
+);
 
 /// Bytes of a stack. The host gives memory only to the part that is used.
 const SIZE: usize = 1 << 20;
@@ -69,10 +71,20 @@ impl Drop for Stack {
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn switch(save: *mut usize, load: usize) {
     core::arch::naked_asm!(
-        "push rbp", "push rbx", "push r12", "push r13", "push r14", "push r15",
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
         "mov [rdi], rsp",
         "mov rsp, rsi",
-        "pop r15", "pop r14", "pop r13", "pop r12", "pop rbx", "pop rbp",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
         "ret",
     )
 }

@@ -41,7 +41,10 @@ unsafe impl Sync for Home {}
 /// When a machine has run in this process already: use `cargo nextest`, which starts a process for each test.
 pub fn run(cpus: usize, seed: u64, body: impl FnOnce() + 'static) {
     assert!((1..=cpu::MAX_CPUS).contains(&cpus), "1 to {} processors", cpu::MAX_CPUS);
-    assert!(!HAS_RUN.swap(true, Relaxed), "a second machine in one process: run the tests with cargo nextest");
+    assert!(
+        !HAS_RUN.swap(true, Relaxed),
+        "a second machine in one process: run the tests with cargo nextest"
+    );
     cpu::set_count(cpus);
     RANDOM.store(seed, Relaxed);
     memory::init_memory();
@@ -207,6 +210,9 @@ pub(crate) fn idle() {
 
 fn skip_to_next_deadline() {
     let next = (0..cpu::count()).map(|index| on(index).deadline_ns.load(Relaxed)).min().unwrap_or(u64::MAX);
-    assert!(next != u64::MAX, "every processor idles and no deadline is armed: all threads wait for each other");
+    assert!(
+        next != u64::MAX,
+        "every processor idles and no deadline is armed: all threads wait for each other"
+    );
     NOW_NS.fetch_max(next, Relaxed);
 }

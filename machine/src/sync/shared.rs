@@ -7,7 +7,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// Borrowed by one writer.
 const WRITER: u32 = u32::MAX;
 
-/// A value that is borrowed by one writer or by many readers. Nothing here waits: a borrow that cannot be had is refused.
+/// A value that is borrowed by one writer or by many readers. Nothing here waits: a borrow that cannot be had
+/// is refused.
 pub struct Shared<T: ?Sized> {
     /// Readers, or [`WRITER`].
     borrows: AtomicU32,
@@ -43,7 +44,10 @@ impl<T: ?Sized> Shared<T> {
     #[inline]
     pub fn try_read(&self) -> Option<Reader<'_, T>> {
         let more = |borrows: u32| (borrows < WRITER - 1).then(|| borrows + 1);
-        self.borrows.fetch_update(Ordering::Acquire, Ordering::Relaxed, more).ok().map(|_| Reader { of: self })
+        self.borrows
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, more)
+            .ok()
+            .map(|_| Reader { of: self })
     }
 
     /// Whether somebody borrows the value. Stale at once.
