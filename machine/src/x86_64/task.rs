@@ -115,7 +115,7 @@ impl Task {
         let top = stack.top() as *mut usize;
         // After the return into `first_run` the stack pointer must be a multiple of 16, as at any place
         // before a call.
-        let stack_pointer = top.wrapping_sub(SAVED_WORDS + 1);
+        let stack_pointer = top.wrapping_sub(SAVED_WORDS + 2);
         for word in 0..SAVED_WORDS - 1 {
             // SAFETY: the words lie in the new stack, below its top, and nobody else uses it.
             unsafe { stack_pointer.add(word).write(0) };

@@ -236,6 +236,8 @@ pub fn call_entry_address() -> u64 {
 /// `ss`, and flags that have interrupts on and I/O privilege 0. The loaded address space is the program's.
 #[inline]
 pub unsafe fn run(registers: *mut Registers) -> u64 {
+    // The processor aligns the stack to 16 before it pushes the frame.
+    debug_assert!(registers.cast::<u128>().is_aligned());
     // SAFETY: the caller vouches for the registers; everything the program can do comes back through the
     // entries above.
     unsafe { enter_user(registers) }
@@ -247,9 +249,12 @@ extern "C" fn kernel_interrupt(frame: &Registers) {
 }
 
 /// An interrupt is over, and the thread that it interrupted may and should make way: on that thread's stack,
-/// interrupts off.
+/// interrupts off. They go on for the switch, since the thread that is switched to runs with them on. One that
+/// comes before the scheduler has begun may call it first; then the outer call finds nothing to do.
 extern "C" fn preempt_kernel() {
+    instructions::enable_interrupts();
     task::call_reschedule_hook();
+    instructions::disable_interrupts();
 }
 
 /// An exception while the kernel ran: a copy from or to a program that stopped, or a bug.
