@@ -37,7 +37,7 @@ mod world;
 pub use context::set_program;
 pub use devices::{console_output, exit_code, raise_line};
 pub use memory::{init_memory, set_memory, shoot_downs};
-pub use world::{advance, interrupt, run, set_hand_over_rate, step};
+pub use world::{advance, finish, interrupt, run, set_hand_over_rate, step};
 
 pub(crate) use devices::{
     InterruptRegistration, IoMapping, acpi_off, acpi_tables, boot_time_ns, clock_reference_name,

@@ -9,6 +9,7 @@
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
+use core::ops::ControlFlow;
 use core::ptr::{null, null_mut};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -383,11 +384,31 @@ impl<T: Rooted<Tag>, Tag> Tree<T, Tag> {
         unsafe { (!found.is_null()).then(|| self.unroot(found)) }
     }
 
-    /// The items whose key is not below `from`, in order.
-    pub fn iter_from(&self, from: Option<T::Key>) -> impl Iterator<Item = (&T, T::Key)> {
+    /// Looks at the items in order, from the first whose key is not below `from`, and takes out the first for which `look` breaks with `true`; nothing
+    /// when it breaks with `false` or never.
+    pub fn pop_where(
+        &mut self,
+        from: Option<T::Key>,
+        mut look: impl FnMut(&T, T::Key) -> ControlFlow<bool>,
+    ) -> Option<Arc<T>> {
+        let mut at = self.first_from(from);
+        while !at.is_null() {
+            // SAFETY: nodes reached from one in this tree are in it; the item lives as long as its node is.
+            unsafe {
+                match look(&*seen(at).item, seen(at).key) {
+                    ControlFlow::Break(true) => return Some(self.unroot(at)),
+                    ControlFlow::Break(false) => return None,
+                    ControlFlow::Continue(()) => at = Self::successor(at),
+                }
+            }
+        }
+        None
+    }
+
+    fn first_from(&self, from: Option<T::Key>) -> Pointer<T, Tag> {
         let mut at = null();
         let mut below = self.root;
-        // SAFETY: nodes reached from the root are in this tree, which cannot change while it is borrowed.
+        // SAFETY: nodes reached from the root are in this tree, which is borrowed.
         unsafe {
             while !below.is_null() {
                 if from.is_some_and(|from| seen(below).key < from) {
@@ -398,6 +419,12 @@ impl<T: Rooted<Tag>, Tag> Tree<T, Tag> {
                 }
             }
         }
+        at
+    }
+
+    /// The items whose key is not below `from`, in order.
+    pub fn iter_from(&self, from: Option<T::Key>) -> impl Iterator<Item = (&T, T::Key)> {
+        let mut at = self.first_from(from);
         core::iter::from_fn(move || {
             if at.is_null() {
                 return None;

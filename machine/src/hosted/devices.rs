@@ -209,7 +209,7 @@ pub(crate) fn reset() -> ! {
 }
 
 fn end(why: &'static str) -> ! {
-    if is_inside() { world::finish(Err(Box::new(why))) } else { panic!("{why}") }
+    if is_inside() { world::end(Err(Box::new(why))) } else { panic!("{why}") }
 }
 
 pub(crate) fn acpi_off(_pm1a_port: u16, _pm1b_port: Option<u16>, _sleep_type_a: u8, _sleep_type_b: u8) {}

@@ -99,5 +99,5 @@ extern "sysv64" fn begin(body: *mut Body) -> ! {
     // SAFETY: made by `Box::into_raw` in `Stack::new`, and a stack begins once.
     let body = unsafe { Box::from_raw(body) };
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body));
-    super::world::finish(result)
+    super::world::end(result)
 }

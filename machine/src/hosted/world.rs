@@ -75,8 +75,13 @@ fn start(index: usize, body: stack::Body) {
     lock(&BOOT_STACKS).push(stack);
 }
 
+/// Ends the machine, from any thread of it: [`run`] returns.
+pub fn finish() -> ! {
+    end(Ok(()))
+}
+
 /// Ends the machine from whichever stack executes.
-pub(super) fn finish(outcome: Outcome) -> ! {
+pub(super) fn end(outcome: Outcome) -> ! {
     *lock(&OUTCOME) = Some(outcome);
     let mut abandoned = 0;
     // SAFETY: `run` stored its stack pointer when the machine began, and waits there.

@@ -22,6 +22,7 @@ use crate::boot::{self, BootInfo, FrameBuffer, Initramfs, Region, RegionKind};
 use crate::frame::{self, Owner, Record};
 
 global_asm!(
+    ".globl boot_pml4",
     // Xen's ELF note 18: the physical 32-bit entry. QEMU wants the name aligned to four bytes and eight bytes
     // of description.
     ".pushsection .note.pvh, \"a\", @note",

@@ -18,6 +18,7 @@ use crate::sync::Once;
 pub const TRAMPOLINE: u64 = 0x8000;
 
 global_asm!(
+    ".globl trampoline_start, trampoline_end, trampoline_root",
     ".pushsection .rodata.trampoline, \"a\"",
     ".balign 16",
     "trampoline_start:",

@@ -14,6 +14,7 @@ use crate::sync::Once;
 use crate::task::Schedulable;
 
 global_asm!(
+    ".globl switch_stacks, first_run",
     // void switch_stacks(usize *save rdi, usize to rsi)
     "switch_stacks:",
     "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",

@@ -22,6 +22,7 @@ pub const CALL: u64 = 0x100;
 pub const PAGE_FAULT: u64 = 14;
 
 global_asm!(
+    ".globl trap_stubs, call_entry, enter_user, iret_to_user",
     // One stub a vector, 16 bytes each: makes every frame look alike, with an error code and the vector.
     ".balign 16",
     "trap_stubs:",

@@ -16,6 +16,11 @@ pub fn set_smap(is_on: bool) {
 }
 
 global_asm!(
+    ".globl user_copy, user_zero, user_load, user_exchange",
+    ".globl user_copy_words, user_copy_bytes, user_copy_end, user_copy_words_failed",
+    ".globl user_zero_words, user_zero_bytes, user_zero_end, user_zero_words_failed",
+    ".globl user_load_word, user_load_end, user_load_failed, user_exchange_word",
+    ".globl user_exchange_end, user_exchange_failed",
     ".macro user_open",
     "cmp byte ptr [rip + {smap}], 0",
     "je 77f",
