@@ -253,3 +253,6 @@ impl PageIndex {
         self.root.as_ref()?.next(from, self.height, which).filter(|(index, _)| *index < end)
     }
 }
+
+#[cfg(test)]
+mod tests;

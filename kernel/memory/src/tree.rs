@@ -18,7 +18,7 @@ struct Node {
     height: u8,
     /// How many areas.
     count: u32,
-    /// Start of the first area (with its guard gap), end of the last.
+    /// Where the first area begins, or a stack's guard gap that reaches lower; where the last ends.
     first: usize,
     last: usize,
     /// The largest gap between two areas here.
@@ -41,22 +41,28 @@ impl Node {
         Self { area, left: None, right: None, height: 1, count: 1, first, last, gap: 0 }
     }
 
+    /// Where free space below this area and all above it ends.
+    fn bound(&self) -> usize {
+        let start = self.area.guarded_start();
+        self.right.as_ref().map_or(start, |right| start.min(right.first))
+    }
+
     /// Brings what the node knows about its subtrees up to date.
     fn update(&mut self) {
-        let start = self.area.guarded_start();
+        let start = self.bound();
         (self.height, self.count, self.gap) = (0, 1, 0);
         (self.first, self.last) = (start, self.area.end);
-        if let Some(left) = &self.left {
-            self.height = left.height;
-            self.count += left.count;
-            self.first = left.first;
-            self.gap = left.gap.max(start.saturating_sub(left.last));
-        }
         if let Some(right) = &self.right {
-            self.height = self.height.max(right.height);
+            self.height = right.height;
             self.count += right.count;
             self.last = right.last;
-            self.gap = self.gap.max(right.gap).max(right.first.saturating_sub(self.area.end));
+            self.gap = right.gap.max(right.first.saturating_sub(self.area.end));
+        }
+        if let Some(left) = &self.left {
+            self.height = self.height.max(left.height);
+            self.count += left.count;
+            self.first = start.min(left.first);
+            self.gap = self.gap.max(left.gap).max(start.saturating_sub(left.last));
         }
         self.height += 1;
     }
@@ -170,7 +176,7 @@ fn highest(link: &Link, len: usize, low: usize, high: usize) -> Option<usize> {
         return None;
     }
     highest(&node.right, len, low.max(node.area.end), high)
-        .or_else(|| highest(&node.left, len, low, high.min(node.area.guarded_start())))
+        .or_else(|| highest(&node.left, len, low, high.min(node.bound())))
 }
 
 /// As [`highest`], the lowest address.
@@ -183,7 +189,7 @@ fn lowest(link: &Link, len: usize, low: usize, high: usize) -> Option<usize> {
     if widest < len {
         return None;
     }
-    lowest(&node.left, len, low, high.min(node.area.guarded_start()))
+    lowest(&node.left, len, low, high.min(node.bound()))
         .or_else(|| lowest(&node.right, len, low.max(node.area.end), high))
 }
 
@@ -276,3 +282,6 @@ impl AreaTree {
         lowest(&self.root, len, low, high)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,9 +157,8 @@ impl AddressSpace {
 
         let mut copy = piece(area, old..area.end);
         (copy.start, copy.end) = (start, start + new_len);
-        if old_len > 0 {
-            set_offset(&mut copy, area.offset_bytes() + (old - area.start) as u64)?;
-        }
+        let offset = copy.offset_bytes();
+        set_offset(&mut copy, offset)?;
         let goes = if keeps_old { 0 } else { moved_len >> PAGE_SHIFT };
         self.check_limits(&copy, (new_len >> PAGE_SHIFT).saturating_sub(goes))?;
         // The new place is promised whole; what the old had is given back with it.
