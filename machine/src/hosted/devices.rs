@@ -212,8 +212,6 @@ fn end(why: &'static str) -> ! {
     if is_inside() { world::end(Err(Box::new(why))) } else { panic!("{why}") }
 }
 
-pub(crate) fn acpi_off(_pm1a_port: u16, _pm1b_port: Option<u16>, _sleep_type_a: u8, _sleep_type_b: u8) {}
-
 pub(crate) fn boot_time_ns() -> Option<u64> {
     // 2026-01-01 00:00:00 UTC.
     Some(1_767_225_600_000_000_000)

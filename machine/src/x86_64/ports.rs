@@ -249,21 +249,6 @@ pub fn debug_exit(code: u8) {
     unsafe { port_out_u32(0xf4, code.into()) };
 }
 
-pub fn acpi_off(pm1a_port: u16, pm1b_port: Option<u16>, sleep_type_a: u8, sleep_type_b: u8) {
-    const SLEEP_ENABLE: u16 = 1 << 13;
-    // SAFETY: the firmware's tables name these ports as the power control's (ACPI 6.5, 4.8.4.2.1); the
-    // machine goes off.
-    unsafe {
-        port_out_u16(pm1a_port, u16::from(sleep_type_a & 7) << 10 | SLEEP_ENABLE);
-        if let Some(port) = pm1b_port {
-            port_out_u16(port, u16::from(sleep_type_b & 7) << 10 | SLEEP_ENABLE);
-        }
-    }
-    for _ in 0..1_000_000 {
-        core::hint::spin_loop();
-    }
-}
-
 pub fn reset() -> ! {
     instructions::disable_interrupts();
     for _ in 0..1000 {
