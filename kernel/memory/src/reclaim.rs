@@ -104,6 +104,11 @@ fn reserve_slowly(pages: usize) -> Result<(), Errno> {
     if has_room() { Ok(()) } else { Err(Errno::ENOMEM) }
 }
 
+/// Sees to it that the kernel's own small allocations cannot fail, as [`reserve`] does; whether that is so now. For who is about to begin a system call.
+pub fn make_room() -> bool {
+    reserve(0).is_ok()
+}
+
 /// Frees up to `wanted` frames of the cache; returns how many.
 pub fn shrink(wanted: usize) -> usize {
     let first_round = REGISTRY.lock().rounds;

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use abi::Errno;
-use abi::mman::{MADV_DONTNEED, MADV_DONTFORK, MADV_DOFORK, MADV_WIPEONFORK, MADV_KEEPONFORK, MapFlags, MremapFlags};
+use abi::mman::{
+    MADV_DOFORK, MADV_DONTFORK, MADV_DONTNEED, MADV_KEEPONFORK, MADV_WIPEONFORK, MapFlags, MremapFlags,
+};
 use memory::{AddressSpace, Backing, MapKind, Object, Protection, UserAddress};
 use proptest::prelude::*;
 use support::*;
@@ -91,7 +93,9 @@ impl World {
             Source::Shared { object, page } if page < self.sizes[&object] => {
                 Some(self.objects.get(&(object, page)).copied().unwrap_or(0))
             }
-            Source::File { page } if page < FILE_PAGES => Some(self.file.get(&page).copied().unwrap_or(page as u8 + 1)),
+            Source::File { page } if page < FILE_PAGES => {
+                Some(self.file.get(&page).copied().unwrap_or(page as u8 + 1))
+            }
             Source::Shared { .. } | Source::File { .. } => None,
         }
     }
@@ -251,7 +255,15 @@ impl Run {
         }
     }
 
-    fn map(&mut self, at: usize, len: usize, what: What, offset: usize, protection: Protection, replaces: bool) {
+    fn map(
+        &mut self,
+        at: usize,
+        len: usize,
+        what: What,
+        offset: usize,
+        protection: Protection,
+        replaces: bool,
+    ) {
         let object = self.world.next_object;
         let (space, program) = &mut self.spaces[self.current];
         let file = of(&self.file, (offset * PAGE) as u64);
@@ -277,7 +289,10 @@ impl Run {
                 What::FilePrivate | What::FileShared => Source::File { page: offset + page - at },
             };
             let is_shared = kind == MapKind::Shared;
-            program.pages.insert(page, Page { protection, source, is_shared, own: None, is_inherited: true, is_wiped: false });
+            program.pages.insert(
+                page,
+                Page { protection, source, is_shared, own: None, is_inherited: true, is_wiped: false },
+            );
         }
     }
 

@@ -7,9 +7,9 @@ use abi::Errno;
 use abi::mman::{self, MsyncFlags};
 use machine::address::{PAGE_SIZE, UserAddress};
 use machine::context::Access;
-use machine::paging::{Gather, Protection};
+use machine::paging::Gather;
 
-use super::map::whole_pages;
+use super::map::wrapping_ceil;
 use super::{AddressSpace, FaultError};
 use crate::area::{Area, AreaFlags, MapKind};
 use crate::object::Object;
@@ -28,8 +28,6 @@ enum Action {
     Remove,
     /// Only checks that something is mapped and not locked.
     Cool,
-    /// Nothing can be done about it here; Linux without the feature's hardware does nothing either.
-    Nothing,
 }
 
 fn action(advice: i32) -> Result<Action, Errno> {
@@ -59,7 +57,6 @@ fn action(advice: i32) -> Result<Action, Errno> {
         mman::MADV_WILLNEED => Action::ReadAhead,
         mman::MADV_REMOVE => Action::Remove,
         mman::MADV_COLD | mman::MADV_PAGEOUT => Action::Cool,
-        mman::MADV_COLLAPSE => Action::Nothing,
         _ => return Err(Errno::EINVAL),
     })
 }
@@ -68,7 +65,10 @@ impl AddressSpace {
     /// Takes advice about a range (madvise(2)). Holes are passed over and give `ENOMEM` at the end; the first area that cannot take the advice ends it.
     pub fn advise(&self, start: UserAddress, len: usize, advice: i32) -> Result<(), Errno> {
         let action = action(advice)?;
-        let range = whole_pages(start, len, Errno::EINVAL)?;
+        let range = start.0..start.0.wrapping_add(wrapping_ceil(len));
+        if !start.is_page_aligned() || range.end < range.start || (range.is_empty() && len > 0) {
+            return Err(Errno::EINVAL);
+        }
         if range.is_empty() {
             return Ok(());
         }
@@ -104,7 +104,6 @@ impl AddressSpace {
             Action::Cool => self.for_each_part(range, |area, _| {
                 if area.flags.contains(AreaFlags::LOCKED) { Err(Errno::EINVAL) } else { Ok(()) }
             }),
-            Action::Nothing => self.for_each_part(range, |_, _| Ok(())),
         }
     }
 
@@ -159,7 +158,7 @@ impl AddressSpace {
         self.for_each_part(range, |area, part| {
             let object =
                 area.object().filter(|_| !area.flags.contains(AreaFlags::LOCKED)).ok_or(Errno::EINVAL)?;
-            if !area.is_shared() || !area.protection.contains(Protection::WRITE) {
+            if !area.may_store_to_object() {
                 return Err(Errno::EACCES);
             }
             if !object.is_memory() {
@@ -177,9 +176,12 @@ impl AddressSpace {
         if !MsyncFlags::all().contains(flags) || flags.contains(MsyncFlags::ASYNC | MsyncFlags::SYNC) {
             return Err(Errno::EINVAL);
         }
-        let range = whole_pages(start, len, Errno::ENOMEM)?;
-        if range.is_empty() {
-            return Ok(());
+        if !start.is_page_aligned() {
+            return Err(Errno::EINVAL);
+        }
+        let range = start.0..start.0.wrapping_add(wrapping_ceil(len));
+        if range.end < range.start {
+            return Err(Errno::ENOMEM);
         }
         self.for_each_part(range, |area, part| {
             if flags.contains(MsyncFlags::INVALIDATE) && area.flags.contains(AreaFlags::LOCKED) {

@@ -136,7 +136,10 @@ impl AddressSpace {
         reclaim::reserve(FAULT_FRAMES).map_err(|_| FaultError::OutOfMemory)?;
         let page = address.page_floor();
         loop {
-            let (area, generation) = self.find(address).ok_or(FaultError::Unmapped)?;
+            let Some((area, generation)) = self.find(address) else {
+                self.extend_stack(page)?;
+                continue;
+            };
             if !allows(&area, access) && !(is_forced && may_be_forced(&area, access)) {
                 return Err(FaultError::Protection);
             }

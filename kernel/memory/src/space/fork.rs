@@ -13,6 +13,9 @@ use crate::area::{Area, AreaFlags, MapKind};
 use crate::tree::AreaTree;
 use crate::{overcommit, reclaim};
 
+/// Page tables that the first page of a leaf table may need.
+const TABLE_FRAMES: usize = 3;
+
 impl AddressSpace {
     /// A copy of this address space. Pages of objects are left out (they can be faulted in again); the program's own pages are shared until either side stores to them.
     ///
@@ -51,6 +54,7 @@ impl AddressSpace {
                 && area.kind == MapKind::Private
                 && area.has_own_pages()
             {
+                reclaim::reserve(TABLE_FRAMES)?;
                 self.share(&child, area, &mut gather)?;
             }
         }
@@ -82,6 +86,11 @@ impl AddressSpace {
         let mut outcome = Ok(());
         self.for_each_table(area.used(), |cursor, window| {
             if outcome.is_err() || cursor.next_mapped(window.clone()).is_none() {
+                return;
+            }
+            // Under a cursor this only looks whether the kernel's own reserve is near.
+            if let Err(error) = reclaim::reserve(TABLE_FRAMES) {
+                outcome = Err(error);
                 return;
             }
             match child.space.cursor_nested(window.start) {

@@ -119,33 +119,63 @@ impl AddressSpace {
     /// Lets the stack whose reservation holds `page` grow down to it.
     pub(super) fn grow_stack(&self, page: UserAddress) -> Result<(), FaultError> {
         let _changes = self.changes.lock();
-        let (area, previous_end) = {
-            let areas = self.areas.lock();
-            let Some(area) = areas.find(page.0).cloned() else { return Err(FaultError::Unmapped) };
-            // Another mapping that was forced near the stack keeps its distance, unless nothing can be touched there.
-            let previous = areas.before(area.start).filter(|previous| {
-                !previous.protection.is_empty() && !previous.flags.contains(AreaFlags::GROWS_DOWN)
-            });
-            (area.clone(), previous.map_or(0, |previous| previous.end))
-        };
+        let Some(area) = self.areas.lock().find(page.0).cloned() else { return Err(FaultError::Unmapped) };
         let Some(low) = &area.low else { return Ok(()) };
         let old = low.load(Ordering::Relaxed);
-        if page.0 >= old {
+        // Another thread may have been here meanwhile.
+        if page.0 < old {
+            self.promise_growth(&area, page, old)?;
+            low.store(page.0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Lets an area that grows down and has nothing reserved (`MAP_GROWSDOWN`) grow to `page`, where nothing is, if it is the next above.
+    pub(super) fn extend_stack(&self, page: UserAddress) -> Result<(), FaultError> {
+        let grows_down = |area: &Arc<Area>| area.flags.contains(AreaFlags::GROWS_DOWN);
+        if !self.areas.lock().at_or_after(page.0).is_some_and(grows_down) {
+            return Err(FaultError::Unmapped);
+        }
+        let _changes = self.changes.lock();
+        let Some(area) = self.areas.lock().at_or_after(page.0).cloned() else {
+            return Err(FaultError::Unmapped);
+        };
+        if area.start <= page.0 {
             return Ok(());
         }
+        if !grows_down(&area) || area.low.is_some() || page.0 < LOWEST_ADDRESS {
+            return Err(FaultError::Unmapped);
+        }
+        self.promise_growth(&area, page, area.start)?;
+        let grown = area.part(area.start..area.end, |grown| grown.start = page.0);
+        self.edit(|areas| {
+            areas.remove(area.start);
+            areas.insert(grown);
+        });
+        Ok(())
+    }
+
+    /// Counts and promises the growth of a stack from `old` down to `page`, or refuses it: over a limit, or too near to what lies below.
+    fn promise_growth(&self, area: &Area, page: UserAddress, old: usize) -> Result<(), FaultError> {
         let pages = (old - page.0) >> PAGE_SHIFT;
-        let is_too_near = previous_end > 0 && page.0 - previous_end < STACK_GUARD_BYTES;
+        let is_too_near = {
+            let areas = self.areas.lock();
+            // Unless nothing can be touched there, or it is a stack itself (Linux: `expand_downwards`).
+            let below = areas
+                .before(area.start)
+                .filter(|below| !below.protection.is_empty() && !below.flags.contains(AreaFlags::GROWS_DOWN));
+            below.is_some_and(|below| page.0 < below.end.saturating_add(STACK_GUARD_BYTES))
+        };
         if is_too_near
             || (area.end - page.0) as u64 > self.limits().stack
-            || self.check_limits(&area, pages).is_err()
+            || self.check_limits(area, pages).is_err()
         {
             return Err(FaultError::Unmapped);
         }
         if area.flags.contains(AreaFlags::ACCOUNTED) {
             overcommit::charge(pages).map_err(|_| FaultError::Unmapped)?;
         }
-        self.account.added(&area, pages);
-        low.store(page.0, Ordering::Relaxed);
+        self.account.added(area, pages);
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ impl AddressSpace {
         {
             let _changes = self.changes.lock();
             let already = self.locked_in(&range);
-            let wanted = self.account.locked_pages() + (range.len() >> PAGE_SHIFT) - already;
+            let wanted = (self.account.locked_pages() + (range.len() >> PAGE_SHIFT)).saturating_sub(already);
             if (wanted as u64).saturating_mul(PAGE_SIZE as u64) > limit {
                 return Err(Errno::ENOMEM);
             }
@@ -181,7 +181,7 @@ impl AddressSpace {
 /// The whole pages that a range of bytes touches.
 fn touched_pages(start: UserAddress, len: usize) -> Result<Range<usize>, Errno> {
     let first = start.page_floor().0;
-    let end = start.0.checked_add(len).and_then(machine::address::page_ceil).ok_or(Errno::EINVAL)?;
+    let end = first.wrapping_add(super::map::wrapping_ceil(len.wrapping_add(start.page_offset())));
     // What lies outside user space is a hole.
-    if end > USER_END { Err(Errno::ENOMEM) } else { Ok(first..end) }
+    if end < first { Err(Errno::EINVAL) } else { Ok(first..end) }
 }

@@ -29,6 +29,11 @@ pub(super) fn whole_pages(start: UserAddress, len: usize, too_long: Errno) -> Re
     if end > USER_END { Err(too_long) } else { Ok(start.0..end) }
 }
 
+/// `len` rounded up to pages, around the end of numbers, as Linux does it: what is left is 0 then.
+pub(super) fn wrapping_ceil(len: usize) -> usize {
+    len.wrapping_add(PAGE_SIZE - 1) & !(PAGE_SIZE - 1)
+}
+
 impl AddressSpace {
     /// Maps `len` bytes, rounded up to pages, and returns where (mmap(2)).
     ///
@@ -119,7 +124,8 @@ impl AddressSpace {
         self.check_count(2)?;
         self.check_limits(&area, area.pages().saturating_sub(replaced))?;
         make_room(removed, count)?;
-        if area.wants_accounting() {
+        // What continues an area that was promised is promised too, whatever may be done with it now.
+        if area.wants_accounting() || area.flags.contains(AreaFlags::ACCOUNTED) {
             overcommit::charge(area.pages())?;
             area.flags.insert(AreaFlags::ACCOUNTED);
         }
@@ -137,13 +143,19 @@ impl AddressSpace {
         if exceeds(self.account.virtual_pages(), limits.address_space) {
             return Err(Errno::ENOMEM);
         }
-        if area.is_data() && exceeds(self.account.data_pages(), limits.data) {
-            return Err(Errno::ENOMEM);
+        if area.is_data() {
+            self.check_data(pages)?;
         }
         if area.flags.contains(AreaFlags::LOCKED) && exceeds(self.account.locked_pages(), limits.locked) {
             return Err(Errno::EAGAIN);
         }
         Ok(())
+    }
+
+    /// Whether `pages` more of data may be had.
+    pub(super) fn check_data(&self, pages: usize) -> Result<(), Errno> {
+        let data = ((self.account.data_pages() + pages) as u64) << PAGE_SHIFT;
+        if data > self.limits().data { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
     /// Chooses where `len` bytes go.
@@ -161,8 +173,9 @@ impl AddressSpace {
         if flags.contains(MapFlags::_32BIT) {
             return areas.lowest_gap(len, LOW_AREA.start, LOW_AREA.end).ok_or(Errno::ENOMEM);
         }
-        // A hint counts up to the next page; one below the lowest address is moved up (Linux: `round_hint_to_min`).
-        if let Some(hint) = page_ceil(hint.0).filter(|hint| *hint > 0) {
+        // A hint counts from its page; one below the lowest address is moved up (Linux: `round_hint_to_min`).
+        let hint = hint.page_floor().0;
+        if hint > 0 {
             let hint = hint.max(LOWEST_ADDRESS);
             if let Some(end) = hint.checked_add(len).filter(|end| *end <= USER_END)
                 && areas.highest_gap(len, hint, end) == Some(hint)

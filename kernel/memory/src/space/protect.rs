@@ -5,7 +5,7 @@ use machine::address::UserAddress;
 use machine::paging::{Gather, Protection};
 
 use super::AddressSpace;
-use super::map::whole_pages;
+use super::map::wrapping_ceil;
 use crate::area::{AreaFlags, Backing};
 use crate::overcommit;
 
@@ -14,10 +14,18 @@ impl AddressSpace {
     ///
     /// `EINVAL` for an unaligned start, `ENOMEM` for holes, over a limit or too many areas, `EACCES` for stores to a shared file that was not opened for them.
     pub fn protect(&self, start: UserAddress, len: usize, protection: Protection) -> Result<(), Errno> {
-        let range = whole_pages(start, len, Errno::ENOMEM)?;
-        if range.is_empty() {
+        if !start.is_page_aligned() {
+            return Err(Errno::EINVAL);
+        }
+        if len == 0 {
             return Ok(());
         }
+        let end = start.0.wrapping_add(wrapping_ceil(len));
+        if end <= start.0 {
+            return Err(Errno::ENOMEM);
+        }
+        // What lies outside user space is a hole.
+        let range = start.0..end;
         let _changes = self.changes.lock();
         let mut gather = Gather::new(&self.space);
         let mut at = range.start;
@@ -35,11 +43,7 @@ impl AddressSpace {
             let changed = area.part(part.clone(), |new| new.protection = protection);
             let pages = changed.pages();
             if changed.is_data() && !area.is_data() {
-                self.check_limits(&changed, 0)?;
-                let data = (self.data_pages_with(pages) as u64) << machine::address::PAGE_SHIFT;
-                if data > self.limits().data {
-                    return Err(Errno::ENOMEM);
-                }
+                self.check_data(pages)?;
             }
             // Once promised, a page stays so: it may have been stored to.
             let is_new_promise = changed.wants_accounting() && !area.flags.contains(AreaFlags::ACCOUNTED);
@@ -72,9 +76,5 @@ impl AddressSpace {
         } else {
             Err(Errno::EINVAL)
         }
-    }
-
-    fn data_pages_with(&self, more: usize) -> usize {
-        self.account.data_pages() + more
     }
 }

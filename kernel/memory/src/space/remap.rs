@@ -11,9 +11,10 @@ use machine::frame::Frame;
 use machine::paging::{Gather, Protection, TABLE_SPAN};
 
 use super::edit::{Removed, make_room};
+use super::map::wrapping_ceil;
 use super::{AddressSpace, Changes, LOWEST_ADDRESS};
 use crate::area::{Area, AreaFlags};
-use crate::overcommit;
+use crate::{overcommit, reclaim};
 
 /// Pages moved from one table to another at a time.
 const MOVE_BATCH: usize = 64;
@@ -39,13 +40,13 @@ impl AddressSpace {
         if !MremapFlags::all().contains(flags) || (is_fixed || keeps_old) && !may_move {
             return Err(Errno::EINVAL);
         }
-        let old_len = page_ceil(old_len).ok_or(Errno::EINVAL)?;
-        let new_len = page_ceil(new_len).filter(|len| *len > 0).ok_or(Errno::EINVAL)?;
+        let old_len = wrapping_ceil(old_len);
+        let new_len = page_ceil(new_len).filter(|len| (1..=USER_END).contains(len)).ok_or(Errno::EINVAL)?;
         if !old.is_page_aligned() || (keeps_old && old_len != new_len) {
             return Err(Errno::EINVAL);
         }
         if is_fixed {
-            check_target(old.0, old_len, new, new_len)?;
+            self.check_target(old.0, old_len, new, new_len)?;
         }
         let mut removed = Removed::new();
         let (range, locks) = {
@@ -70,6 +71,21 @@ impl AddressSpace {
             let _ = self.populate(range.start + old_len..range.end);
         }
         Ok(UserAddress(range.start))
+    }
+
+    fn check_target(
+        &self,
+        old: usize,
+        old_len: usize,
+        new: UserAddress,
+        new_len: usize,
+    ) -> Result<(), Errno> {
+        let end = new.0.checked_add(new_len).filter(|end| *end <= USER_END).ok_or(Errno::EINVAL)?;
+        let old_end = old.checked_add(old_len).ok_or(Errno::EINVAL)?;
+        if !new.is_page_aligned() || (new.0 < old_end && old < end) {
+            return Err(Errno::EINVAL);
+        }
+        if new.0 < LOWEST_ADDRESS && !self.limits().may_map_low { Err(Errno::EPERM) } else { Ok(()) }
     }
 
     fn remap_locked(
@@ -125,8 +141,6 @@ impl AddressSpace {
         let mut tail = piece(area, area.end - PAGE_SIZE..area.end);
         set_offset(&mut tail, area.offset_bytes() + (area.end - area.start) as u64)?;
         (tail.start, tail.end) = (area.end, area.end + more);
-        tail.flags.remove(AreaFlags::ACCOUNTED);
-        tail.low = None;
         self.map_at(changes, tail, removed)
     }
 
@@ -153,6 +167,8 @@ impl AddressSpace {
         make_room(removed, old_count + new_count)?;
         self.check_count(4)?;
         let moved_len = old_len.min(new_len);
+        // In each table of the old place there may be pages for two of the new.
+        reclaim::reserve((moved_len / TABLE_SPAN + 2) * 2)?;
         self.make_tables(old..old + moved_len, start)?;
 
         let mut copy = piece(area, old..area.end);
@@ -267,13 +283,4 @@ fn set_offset(area: &mut Area, offset: u64) -> Result<(), Errno> {
         *offset_bytes = offset;
     }
     Ok(())
-}
-
-fn check_target(old: usize, old_len: usize, new: UserAddress, new_len: usize) -> Result<(), Errno> {
-    let end = new.0.checked_add(new_len).filter(|end| *end <= USER_END).ok_or(Errno::EINVAL)?;
-    let old_end = old.checked_add(old_len).ok_or(Errno::EINVAL)?;
-    if !new.is_page_aligned() || (new.0 < old_end && old < end) {
-        return Err(Errno::EINVAL);
-    }
-    if new.0 < LOWEST_ADDRESS { Err(Errno::EPERM) } else { Ok(()) }
 }

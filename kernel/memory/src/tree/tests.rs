@@ -29,7 +29,8 @@ fn check(link: &Link) -> Option<(usize, usize, u32)> {
     let (left, right) = (check(&node.left), check(&node.right));
     assert!(height(&node.left).abs_diff(height(&node.right)) <= 1, "out of balance");
     assert_eq!(node.height, height(&node.left).max(height(&node.right)) + 1);
-    let starts = [left.map(|(first, ..)| first), right.map(|(first, ..)| first), Some(node.area.guarded_start())];
+    let starts =
+        [left.map(|(first, ..)| first), right.map(|(first, ..)| first), Some(node.area.guarded_start())];
     let first = starts.into_iter().flatten().min().unwrap_or(0);
     let last = right.map_or(node.area.end, |(_, last, _)| last);
     let count = 1 + left.map_or(0, |(.., count)| count) + right.map_or(0, |(.., count)| count);

@@ -9,7 +9,8 @@ use abi::Errno;
 use abi::mman::MapFlags;
 use machine::frame::{self, Frame, Owner};
 use memory::{
-    Access, AddressSpace, Backing, FaultError, Layout, Limits, MapKind, Object, Pager, Protection, UserAddress,
+    Access, AddressSpace, Backing, FaultError, Layout, Limits, MapKind, Object, Pager, Protection,
+    UserAddress,
 };
 
 pub const PAGE: usize = 4096;
