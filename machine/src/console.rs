@@ -15,6 +15,14 @@ pub fn write(bytes: &[u8]) {
     arch::console_write(bytes);
 }
 
+/// Writes pieces without anything in between.
+pub fn write_all(pieces: &[&[u8]]) {
+    let _guard = LOCK.lock();
+    for piece in pieces {
+        arch::console_write(piece);
+    }
+}
+
 /// As [`write`], for `write!`.
 pub struct Console {
     is_locking: bool,

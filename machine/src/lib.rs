@@ -63,7 +63,7 @@ use x86_64 as arch;
 mod panic;
 
 #[cfg(target_os = "none")]
-pub use panic::set_panic_hook;
+pub use panic::{set_panic_hook, write_backtrace};
 
 /// Names the function that the machine calls, on the processor that booted, when it is ready:
 /// `machine::entry!(main)`, with `fn main()`. The other processors wait until [`cpu::release_others`].

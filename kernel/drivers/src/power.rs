@@ -18,7 +18,7 @@ const SLEEP_TYPE: u32 = 2;
 const PATIENCE: u32 = 10_000_000;
 
 fn port(register: Option<Register>) -> Option<u16> {
-    let register = register.filter(|register| register.space == AddressSpace::SystemIo)?;
+    let register = register.filter(|register| register.space == AddressSpace::Port)?;
     u16::try_from(register.address).ok()
 }
 
@@ -28,12 +28,12 @@ fn wait() {
 
 fn write_u8(register: Register, value: u8) {
     match register.space {
-        AddressSpace::SystemIo => {
+        AddressSpace::Port => {
             if let Some(port) = port(Some(register)).and_then(|port| IoPorts::take(port, 1).ok()) {
                 port.write_u8(0, value);
             }
         }
-        AddressSpace::SystemMemory => {
+        AddressSpace::Memory => {
             if let Ok(memory) = IoMemory::take(PhysicalAddress(register.address), 1) {
                 memory.write_u8(0, value);
             }

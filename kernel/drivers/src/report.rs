@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use abi::Errno;
 use machine::sync::{Once, Rank, SpinLock};
@@ -70,9 +71,41 @@ pub fn line(text: &str) {
     }
 }
 
-/// Waits until everything has been sent: for the end of the machine.
-pub fn flush() {
+/// Sends a line in the middle of a panic, without interrupts.
+pub fn panic_line(text: &str) {
     if let Some(port) = PORT.get() {
-        port.flush();
+        port.force(text.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }).chain([b'\n']));
+    }
+}
+
+/// Writes text as `log` lines of a panic's report.
+pub struct LogLines {
+    line: String,
+}
+
+impl LogLines {
+    /// Nothing written yet.
+    pub fn new() -> Self {
+        Self { line: String::new() }
+    }
+}
+
+impl Default for LogLines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Write for LogLines {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for letter in text.chars() {
+            if letter == '\n' {
+                panic_line(&format!("log {}", self.line.trim()));
+                self.line.clear();
+            } else {
+                self.line.push(letter);
+            }
+        }
+        Ok(())
     }
 }

@@ -159,10 +159,20 @@ impl Port {
     pub fn flush(&self) {
         let mut state = self.state.lock();
         while let Some(byte) = state.output.pop_front() {
-            while state.ports.read_u8(LINE_STATUS) & HAS_ROOM == 0 {
-                core::hint::spin_loop();
-            }
-            state.ports.write_u8(DATA, byte);
+            state.send_now(byte);
+        }
+        while state.ports.read_u8(LINE_STATUS) & IS_EMPTY == 0 {
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Sends bytes after those that wait, without interrupts, for a panic, when all other processors have stopped.
+    /// Nothing is sent if the port is held, since its holder will never let go.
+    pub fn force(&self, bytes: impl Iterator<Item = u8>) {
+        let Some(mut state) = self.state.try_lock() else { return };
+        let waiting: Vec<u8> = state.output.drain(..).collect();
+        for byte in waiting.into_iter().chain(bytes) {
+            state.send_now(byte);
         }
     }
 
@@ -269,6 +279,14 @@ impl State {
         self.ports.write_u8(INTERRUPT_ENABLE, self.enabled);
     }
 
+    /// Sends a byte as soon as there is room, without interrupts.
+    fn send_now(&self, byte: u8) {
+        while self.ports.read_u8(LINE_STATUS) & HAS_ROOM == 0 {
+            core::hint::spin_loop();
+        }
+        self.ports.write_u8(DATA, byte);
+    }
+
     fn enable(&mut self, bits: u8) {
         if self.enabled & bits != bits {
             self.enabled |= bits;
@@ -329,5 +347,13 @@ pub fn work() {
     let ports: Vec<Arc<Port>> = PORTS.lock().clone();
     for port in ports {
         port.work();
+    }
+}
+
+/// Sends what waits in every port now: for the end of the machine.
+pub fn flush_all() {
+    let ports: Vec<Arc<Port>> = PORTS.lock().clone();
+    for port in ports {
+        port.flush();
     }
 }

@@ -73,8 +73,8 @@ const CAPACITY: usize = 64 * 1024;
 static RING: SpinLock<Option<Ring>, Irq> = SpinLock::new(Rank::Log, None);
 static SINK: Once<fn(&Entry<'_>)> = Once::new();
 static NOTICE: Once<fn()> = Once::new();
-/// Whether the notice may be called: not while the scheduler could be in the middle of something.
-static IS_NOTICE_WANTED: AtomicBool = AtomicBool::new(false);
+/// Whether lines have been added since readers were told.
+static HAS_NEWS: AtomicBool = AtomicBool::new(false);
 
 /// Makes the ring. Lines logged before are lost to readers, but not to the sink.
 pub fn init() {
@@ -98,19 +98,14 @@ pub fn set_notice(notice: fn()) {
     let _ = NOTICE.set(notice);
 }
 
-/// Tells readers of new lines, if there are any. Called where waking is allowed: by softirqs and after writes
-/// of programs.
+/// Tells readers of new lines, if they have not been told. Called where waking is allowed: by softirqs, for
+/// lines that were logged with a lock held or in an interrupt.
 pub fn notify() {
-    if IS_NOTICE_WANTED.swap(false, Ordering::AcqRel)
+    if HAS_NEWS.swap(false, Ordering::AcqRel)
         && let Some(notice) = NOTICE.get()
     {
         notice();
     }
-}
-
-/// Whether lines have been added since readers were last told.
-pub fn has_news() -> bool {
-    IS_NOTICE_WANTED.load(Ordering::Acquire)
 }
 
 /// Adds a line; what is longer than [`LINE_MAX`] bytes is cut off. Callable from anywhere.
@@ -130,7 +125,11 @@ pub fn append(priority: u32, text: &[u8]) {
         let _guard = machine::sync::disable_interrupts();
         sink(&Entry { sequence, priority, time_ns, text });
     }
-    IS_NOTICE_WANTED.store(true, Ordering::Release);
+    HAS_NEWS.store(true, Ordering::Release);
+    // With a lock held, waking could need that very lock; then whoever calls `notify` next tells them.
+    if !machine::sync::is_atomic() {
+        notify();
+    }
 }
 
 /// Cuts what does not fit at a character.

@@ -54,7 +54,8 @@ pub fn add(address: PhysicalAddress, first_line: u32) -> Result<(), OutOfMemory>
 }
 
 fn with_line(line: u32, visit: impl FnOnce(&Controller, u32)) {
-    let controllers = CONTROLLERS.lock();
+    // `vectors` calls with its own lock of the same rank, never the other way round.
+    let controllers = CONTROLLERS.lock_nested();
     let found = controllers.iter().find(|controller| {
         line.checked_sub(controller.first_line).is_some_and(|offset| offset < controller.lines)
     });
