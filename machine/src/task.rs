@@ -12,7 +12,7 @@ use core::ops::Deref;
 use crate::arch;
 use crate::frame::OutOfMemory;
 use crate::paging::Space;
-use crate::sync::{IrqGuard, Once};
+use crate::sync::{IrqGuard, Once, disable_preemption};
 
 /// A kernel stack with the registers saved on it while it does not run.
 pub struct Task {
@@ -163,6 +163,14 @@ pub fn current<T: Schedulable>() -> Current<T> {
 pub fn switch_to<T: Schedulable>(next: Arc<T>, guard: IrqGuard) {
     check_thread_type::<T>();
     let left = arch::switch_to(next);
-    drop(guard);
+    drop_left(left, || drop(guard));
+}
+
+/// Drops what a switch has left behind, with interrupts on but before anything else can run here: a thread that has ended must not linger until whoever ran before
+/// it runs again.
+pub(crate) fn drop_left<L>(left: L, end_guard: impl FnOnce()) {
+    let preemption = disable_preemption();
+    end_guard();
     drop(left);
+    drop(preemption);
 }

@@ -34,6 +34,11 @@ impl ExtendedState {
         0
     }
 
+    /// Puts everything into its reset form.
+    pub fn reset(&mut self) {
+        self.bytes.fill(0);
+    }
+
     /// Puts other bytes in; refused with `false` when they are not as many.
     pub fn replace(&mut self, from: &[u8]) -> bool {
         let is_same_len = from.len() == EXTENDED_LEN;

@@ -72,8 +72,7 @@ impl Task {
         let frames = StackFrames::new()?;
         let (stack, pointer) = Stack::new(Box::new(move || {
             let left = finish_switch();
-            super::interrupts_pop_off();
-            drop(left);
+            crate::task::drop_left(left, super::interrupts_pop_off);
             entry();
             panic!("the entry of a thread returned");
         }));

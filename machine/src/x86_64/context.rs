@@ -69,12 +69,16 @@ impl Extended {
     }
 
     fn reset(&mut self) {
+        self.reset_bytes();
+        self.fs_base = 0;
+        self.gs_base = 0;
+    }
+
+    fn reset_bytes(&mut self) {
         let bytes = self.bytes_mut();
         bytes.fill(0);
         bytes[0..2].copy_from_slice(&FCW.to_le_bytes());
         bytes[24..28].copy_from_slice(&MXCSR.to_le_bytes());
-        self.fs_base = 0;
-        self.gs_base = 0;
     }
 
     /// Puts the processor's state here.
@@ -144,6 +148,11 @@ impl ExtendedState {
     /// The components that the area can carry, as a mask (XCR0); 0 without XSAVE.
     pub fn components(&self) -> u64 {
         if features().xsave { features().xcr0 } else { 0 }
+    }
+
+    /// Puts everything into its reset form, as a signal handler or a new program finds it.
+    pub fn reset(&mut self) {
+        self.extended.reset_bytes();
     }
 
     /// Takes over bytes that a program made up: 512 of them, or as many as [`bytes`](Self::bytes) has. What

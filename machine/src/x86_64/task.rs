@@ -255,8 +255,7 @@ extern "C" fn first() -> ! {
     let entry = unsafe { (*task).entry };
     let left = finish();
     // The guard of the switch, which nobody else ends here.
-    super::interrupts_pop_off();
-    drop(left);
+    crate::task::drop_left(left, super::interrupts_pop_off);
     entry();
     panic!("a thread's entry returned");
 }
