@@ -1,7 +1,7 @@
 //! The command line of `./hob`.
 
 use crate::emulator::{Board, MemorySize};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Hob: an operating system for a house.
@@ -16,6 +16,10 @@ pub struct Arguments {
 pub enum Command {
     /// Build Hob, boot it in QEMU and give a shell, or run one command there
     Run(Run),
+    /// Make an image that boots on a PC
+    Image(Image),
+    /// Run the tests: all quick ones, or those whose names contain one of the words
+    Test(Test),
 }
 
 /// What `./hob run` boots and how.
@@ -68,6 +72,41 @@ pub struct Run {
     pub job: Vec<String>,
 }
 
+/// What `./hob image` makes.
+#[derive(Debug, Args)]
+pub struct Image {
+    /// The kind of image
+    #[arg(value_enum)]
+    pub kind: ImageKind,
+    /// Where to put it [default: hob.iso in Cargo's target folder]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Build the kernel quickly and with its assertions
+    #[arg(long)]
+    pub debug: bool,
+}
+
+/// Kinds of images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ImageKind {
+    /// A disc image with GRUB, for BIOS and UEFI
+    Iso,
+}
+
+/// What `./hob test` runs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ./hob test\n  ./hob test guest/ session/\n  ./hob test --full")]
+pub struct Test {
+    /// The long suites too
+    #[arg(long)]
+    pub full: bool,
+    /// Boot this kernel file in place of Hob's: Linux shows whether the tests themselves are sound
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// Parts of names, such as guest/pipes or host/threads
+    pub words: Vec<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,7 +120,7 @@ mod tests {
     #[test]
     fn everything_after_two_dashes_belongs_to_the_job() {
         let parsed = Arguments::try_parse_from(["hob", "run", "--smp", "2", "--", "ls", "--smp", "-l"]);
-        let Ok(Arguments { command: Command::Run(run) }) = parsed else { panic!("it was refused") };
+        let Ok(Arguments { command: Command::Run(run) }) = parsed else { panic!("{parsed:?}") };
         assert_eq!(run.job, ["ls", "--smp", "-l"]);
         assert_eq!(run.smp, Some(2));
     }

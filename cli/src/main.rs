@@ -3,6 +3,7 @@
 use clap::Parser;
 use cli::args::{Arguments, Command};
 use cli::commands;
+use cli::suites::{self, Selection};
 use cli::workspace::Workspace;
 use std::process::ExitCode;
 
@@ -10,6 +11,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = Workspace::find().and_then(|workspace| match arguments.command {
         Command::Run(run) => commands::run::run(&workspace, &run),
+        Command::Image(image) => commands::image::run(&workspace, &image),
+        Command::Test(test) => {
+            suites::run(&workspace, &Selection { words: test.words, full: test.full }, test.kernel)
+        }
     });
     result.unwrap_or_else(|error| {
         eprintln!("hob: {error:#}");

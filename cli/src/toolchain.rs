@@ -36,6 +36,8 @@ pub enum Profile {
     Debug,
     /// What is measured and shipped.
     Release,
+    /// Quick to build, small and quick enough: test programs.
+    Tool,
 }
 
 /// Which compiler builds for a platform.
@@ -69,9 +71,11 @@ impl Build<'_> {
             Some(bin) => cargo.args(["--bin", bin]),
             None => cargo.arg("--bins"),
         };
-        if self.profile == Profile::Release {
-            cargo.arg("--release");
-        }
+        match self.profile {
+            Profile::Debug => &mut cargo,
+            Profile::Release => cargo.arg("--release"),
+            Profile::Tool => cargo.args(["--profile", "tool"]),
+        };
         if !std::io::stderr().is_terminal() {
             cargo.arg("-q");
         }

@@ -3,8 +3,8 @@
 use crate::args::Run;
 use crate::emulator::{Boot, Console, Ended, Machine};
 use crate::initramfs::{self, tree::Tree};
-use crate::job::{self, Job};
-use crate::kernel_image;
+use crate::job::Job;
+use crate::kernel_image::{self, Kernel};
 use crate::progress::{Step, say};
 use crate::report::shell_status;
 use crate::terminal;
@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 /// Runs the command.
 pub fn run(workspace: &Workspace, arguments: &Run) -> Result<ExitCode> {
-    let kernel = Kernel::choose(workspace, arguments)?;
+    let profile = if arguments.release { Profile::Release } else { Profile::Debug };
+    let kernel = kernel_image::choose(workspace, profile, arguments.kernel.as_deref())?;
     let job = make_job(arguments)?;
     let step = Step::new("making the initramfs");
     let folder =
@@ -34,25 +35,6 @@ pub fn run(workspace: &Workspace, arguments: &Run) -> Result<ExitCode> {
     let machine = describe(arguments, &kernel, job.is_some(), initramfs);
     let ended = start_and_wait(&machine)?;
     Ok(conclude(&ended, job.is_some(), arguments.verbose))
-}
-
-/// The kernel to boot.
-struct Kernel {
-    file: PathBuf,
-    with_debug_info: PathBuf,
-    is_hob: bool,
-}
-
-impl Kernel {
-    fn choose(workspace: &Workspace, arguments: &Run) -> Result<Self> {
-        if let Some(file) = &arguments.kernel {
-            let file = file.canonicalize().with_context(|| format!("cannot read {}", file.display()))?;
-            return Ok(Self { with_debug_info: file.clone(), file, is_hob: false });
-        }
-        let profile = if arguments.release { Profile::Release } else { Profile::Debug };
-        let built = kernel_image::build(workspace, profile)?;
-        Ok(Self { file: built.file, with_debug_info: built.with_debug_info, is_hob: true })
-    }
 }
 
 /// The job that the command line asks for, if it asks for one.
@@ -88,7 +70,7 @@ fn make_initramfs(arguments: &Run, job: Option<&Job>) -> Result<Vec<u8>> {
         if let Some(job) = job {
             let mut tree = Tree::default();
             initramfs::add_job(&mut tree, job);
-            initramfs::append(&mut archive, &tree);
+            initramfs::append(&mut archive, &tree)?;
         }
         return Ok(archive);
     }
@@ -99,7 +81,7 @@ fn make_initramfs(arguments: &Run, job: Option<&Job>) -> Result<Vec<u8>> {
     if let Some(job) = job {
         initramfs::add_job(&mut tree, job);
     }
-    Ok(initramfs::archive(&tree))
+    initramfs::archive(&tree)
 }
 
 fn describe(arguments: &Run, kernel: &Kernel, has_job: bool, initramfs: PathBuf) -> Machine {
@@ -120,15 +102,15 @@ fn describe(arguments: &Run, kernel: &Kernel, has_job: bool, initramfs: PathBuf)
         machine = machine.word("verbose");
     }
     if kernel.is_hob {
-        machine = machine.word("hob.report=ttyS1");
         if let Some(size) = terminal::size() {
             machine = machine.word(format!("hob.winsize={}x{}", size.rows, size.columns));
         }
-        if has_job {
-            machine = machine.word(format!("hob.job=/{}", job::PATH));
+        if !has_job {
+            machine = machine.word("hob.report=ttyS1");
         }
-    } else if has_job {
-        machine = machine.word(format!("rdinit=/{}", job::SCRIPT_PATH));
+    }
+    if has_job {
+        machine = kernel.job_words().into_iter().fold(machine, Machine::word);
     }
     if arguments.gdb {
         machine = machine.wait_for_debugger();

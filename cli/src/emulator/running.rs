@@ -2,12 +2,11 @@
 
 use super::{Console, Machine};
 use crate::prerequisites::{self, QEMU};
+use crate::process;
 use crate::report::{Record, Report};
 use crate::terminal::Size;
 use anyhow::{Context, Result, bail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -101,9 +100,7 @@ impl Machine {
         let (console, to_report) = match connected {
             Ok(streams) => streams,
             Err(error) => {
-                // Both fail only for a child that has ended already.
-                let _ = child.kill();
-                let _ = child.wait();
+                process::end(&mut child);
                 let said = errors.and_then(|errors| errors.join().ok()).unwrap_or_default();
                 return Err(error.context(said.trim().to_owned()));
             }
@@ -139,22 +136,8 @@ fn accept(listener: &UnixListener, child: &mut Child) -> Result<UnixStream> {
                 if let Some(status) = child.try_wait()? {
                     bail!("QEMU did not start ({status})");
                 }
-                wait_readable(listener, Duration::from_millis(50))?;
+                process::wait_readable(listener, Duration::from_millis(50))?;
             }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Waits until `file` can be read, at most for `limit`; returns whether it can.
-fn wait_readable(file: &impl AsFd, limit: Duration) -> Result<bool> {
-    let deadline = Instant::now() + limit;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let timeout = Timespec::try_from(left).context("a time limit out of range")?;
-        match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&timeout)) {
-            Ok(count) => return Ok(count > 0),
-            Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -186,6 +169,12 @@ impl Running {
         self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// A way to look at the report that outlives this handle.
+    pub fn watch(&self) -> impl Fn() -> Report + use<> {
+        let report = Arc::clone(&self.report);
+        move || report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// A sender of the user's window size to the guest, for use from another thread.
     pub fn window(&self) -> Result<Window> {
         Ok(Window { to_report: self.to_report.try_clone()? })
@@ -199,12 +188,9 @@ impl Running {
 
     /// Waits, but no longer than `limit`; a machine that is still on then is ended, and that is an error.
     pub fn wait_within(mut self, limit: Duration) -> Result<Ended> {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let end = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
-        if !wait_readable(&end, limit)? {
+        let Some(qemu) = process::wait_within(&mut self.child, limit)? else {
             bail!("the machine was still running after {} s", limit.as_secs());
-        }
-        let qemu = self.child.wait().context("cannot wait for QEMU")?;
+        };
         self.finish(qemu)
     }
 
@@ -220,9 +206,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only for a child that has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        process::end(&mut self.child);
     }
 }
 

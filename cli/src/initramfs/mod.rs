@@ -1,11 +1,11 @@
 //! The initramfs: Debian's own busybox, the few files under /etc that it reads, and what a command adds.
 
-mod cpio;
 pub mod tree;
 
 use crate::job::{self, Job};
 use crate::prerequisites;
 use anyhow::{Context, Result};
+use formats::cpio::{Device, Metadata, Writer};
 use std::path::Path;
 use std::process::Command;
 use tree::{Node, Tree};
@@ -69,14 +69,28 @@ pub fn add_job(tree: &mut Tree, job: &Job) {
     }
 }
 
-/// The archive of `tree` in the form that a kernel unpacks.
-pub fn archive(tree: &Tree) -> Vec<u8> {
-    cpio::archive(tree)
+/// The archive of `tree` in the form that a kernel unpacks. The same tree always gives the same bytes.
+pub fn archive(tree: &Tree) -> Result<Vec<u8>> {
+    let mut writer = Writer::new();
+    for (path, node) in tree.nodes() {
+        let name = path.as_bytes();
+        let written = match node {
+            Node::Folder { mode } => writer.directory(name, &Metadata::root(*mode)),
+            Node::File { mode, data } => writer.file(name, &Metadata::root(*mode), data),
+            Node::Link { target } => writer.symlink(name, &Metadata::root(0o777), target.as_bytes()),
+            Node::Characters { mode, major, minor } => {
+                writer.character(name, &Metadata::root(*mode), Device { major: *major, minor: *minor })
+            }
+        };
+        written.with_context(|| format!("cannot put {path} into the initramfs"))?;
+    }
+    Ok(writer.finish())
 }
 
 /// Appends a second archive to a finished one. A kernel unpacks them one after the other, the later over the earlier.
-pub fn append(archive: &mut Vec<u8>, tree: &Tree) {
+pub fn append(archive: &mut Vec<u8>, tree: &Tree) -> Result<()> {
     // Each archive begins on a multiple of four bytes; zeros between archives are passed over.
     archive.resize(archive.len().next_multiple_of(4), 0);
-    archive.extend(cpio::archive(tree));
+    archive.extend(self::archive(tree)?);
+    Ok(())
 }
