@@ -72,6 +72,14 @@ impl Dentry {
         Arc::new(Self::new(inode, superblock, keeps_children, None, Arc::new([])))
     }
 
+    /// A file of `root`'s file system that has no name but shows one, as if it had been removed.
+    pub(crate) fn unlinked(inode: Arc<dyn Inode>, parent: &Arc<Dentry>, name: Arc<[u8]>) -> Arc<Self> {
+        let superblock = Weak::clone(&parent.superblock);
+        let dentry = Self::new(inode, superblock, true, Some(Arc::clone(parent)), name);
+        dentry.is_dead.store(true, Ordering::Relaxed);
+        Arc::new(dentry)
+    }
+
     fn new(
         inode: Arc<dyn Inode>,
         superblock: Weak<Superblock>,

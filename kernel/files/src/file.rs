@@ -172,6 +172,11 @@ pub trait File: Any + Pollable + Send + Sync {
         Ok(())
     }
 
+    /// Whether epoll(7) can watch it: not what never makes anybody wait (EPERM).
+    fn can_be_watched(&self) -> bool {
+        true
+    }
+
     /// The pipe, where this is an end of one: for splice and F_SETPIPE_SZ.
     fn as_pipe(&self) -> Option<&crate::pipe::PipeEnd> {
         None

@@ -1,5 +1,6 @@
 //! Opening and making regular files (open(2), openat2(2)).
 
+use alloc::format;
 use alloc::sync::Arc;
 
 use abi::Errno;
@@ -8,6 +9,7 @@ use abi::mount::MountFlags;
 use abi::stat::{S_IFMT, S_IFREG};
 
 use crate::credentials::{Access, Ownership};
+use crate::dentry::Dentry;
 use crate::file::File;
 use crate::inode::{NewBody, NewNode, Opening};
 use crate::metadata::Kind;
@@ -148,8 +150,8 @@ impl Context<'_> {
         let mode = S_IFREG | how.mode & 0o7777 & !self.umask;
         let node = NewNode { body: NewBody::Regular, ownership: self.credentials.ownership_in(parent, mode) };
         let inode = directory.inode().create_unnamed(node)?;
-        let superblock = Arc::downgrade(directory.mount.superblock());
-        let dentry = crate::dentry::Dentry::root(inode, superblock, true);
+        let name = format!("#{}", inode.metadata().inode);
+        let dentry = Dentry::unlinked(inode, &directory.dentry, Arc::from(name.into_bytes()));
         self.open_found(Path { mount: Arc::clone(&directory.mount), dentry }, how, true)
     }
 

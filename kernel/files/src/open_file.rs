@@ -7,7 +7,7 @@ use abi::Errno;
 use abi::fcntl::{FallocateFlags, OpenFlags};
 use memory::{Object, Sink, Source};
 use threads::Mutex;
-use threads::poll::{Events, Pollable, Waiter};
+use threads::poll::{Epoll, Events, Pollable, Waiter};
 
 use crate::file::{File, IoctlArgument, Positioning, Seek, Transfer};
 use crate::inode::{Entry, Inode};
@@ -235,6 +235,17 @@ impl OpenFile {
         *self.position.lock()
     }
 
+    /// Moves the position on, past bytes that were read by offset.
+    pub(crate) fn move_position(&self, by: u64) {
+        let mut position = self.position.lock();
+        *position = position.saturating_add(by);
+    }
+
+    /// Whether reads and writes give EAGAIN rather than wait.
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags().contains(OpenFlags::NONBLOCK)
+    }
+
     /// Calls `visit` for the entries of a directory from the position on, `.` and `..` first, until it returns false for
     /// one, which then is not passed: getdents64(2). ENOTDIR; ENOENT when the directory has been removed.
     pub fn read_directory(&self, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
@@ -318,11 +329,6 @@ impl OpenFile {
         self.file.object()
     }
 
-    /// What of `interest` is so now, and with a waiter a promise to tell of changes.
-    pub fn poll(&self, interest: Events, waiter: Option<&mut Waiter>) -> Events {
-        self.file.poll(interest, waiter)
-    }
-
     /// What to do when a process closes a descriptor for this file: its record locks on the file end, even while other
     /// descriptors are open (fcntl(2)).
     pub fn closed_by(&self, process: LockOwner) -> Result<(), Errno> {
@@ -330,6 +336,16 @@ impl OpenFile {
             locks.release_records(process);
         }
         self.file.flush()
+    }
+}
+
+impl Pollable for OpenFile {
+    fn poll(&self, interest: Events, waiter: Option<&mut Waiter>) -> Events {
+        self.file.poll(interest, waiter)
+    }
+
+    fn as_epoll(&self) -> Option<&Epoll> {
+        self.file.as_epoll()
     }
 }
 

@@ -13,6 +13,7 @@
 mod fifo;
 mod inode;
 mod ring;
+mod splicing;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use abi::Errno;
+use abi::capability::CAP_SYS_RESOURCE;
 use abi::fcntl::OpenFlags;
 use abi::ioctl::FIONREAD;
 use machine::address::PAGE_SIZE;
@@ -27,6 +29,7 @@ use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Pollable, Waiter};
 use threads::{Mutex, Wait, WaitQueue};
 
+use crate::credentials::Credentials;
 use crate::file::{File, IoctlArgument, Transfer};
 use crate::open_file::OpenFile;
 
@@ -251,6 +254,16 @@ impl PipeEnd {
     /// The pipe.
     pub fn pipe(&self) -> &Arc<Pipe> {
         &self.pipe
+    }
+
+    /// F_GETPIPE_SZ.
+    pub fn capacity(&self) -> usize {
+        self.pipe.size()
+    }
+
+    /// F_SETPIPE_SZ, by a process with these credentials: see [`Pipe::resize`].
+    pub fn set_capacity(&self, bytes: usize, credentials: &Credentials) -> Result<usize, Errno> {
+        self.pipe.resize(bytes, credentials.has(CAP_SYS_RESOURCE))
     }
 
     /// Whether this end reads.

@@ -78,6 +78,10 @@ impl File for Null {
         Ok(swallow(from))
     }
 
+    fn can_be_watched(&self) -> bool {
+        false
+    }
+
     fn positioning(&self) -> Positioning {
         Positioning::Ignored
     }
@@ -101,6 +105,10 @@ impl File for Zero {
 
     fn write(&self, from: &mut dyn Source, _how: &mut Transfer) -> Result<usize, Errno> {
         if self.is_full { Err(Errno::ENOSPC) } else { Ok(swallow(from)) }
+    }
+
+    fn can_be_watched(&self) -> bool {
+        false
     }
 
     fn positioning(&self) -> Positioning {

@@ -82,28 +82,50 @@ impl Ring {
         }
     }
 
-    /// Puts a page in, for splice: gives it back where the ring is full.
-    pub(crate) fn push(&mut self, buffer: Buffer) -> Result<(), Buffer> {
-        if self.buffers.len() >= self.places || self.buffers.try_reserve(1).is_err() {
-            return Err(buffer);
-        }
+    /// Puts a page in, for splice: ENOMEM.
+    pub(crate) fn push(&mut self, buffer: Buffer) -> Result<(), Errno> {
+        self.buffers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         self.buffers.push_back(buffer);
         Ok(())
     }
 
-    /// The oldest page, for splice.
-    pub(crate) fn front_mut(&mut self) -> Option<&mut Buffer> {
-        self.buffers.front_mut()
+    /// Puts what was not used of a page back in front.
+    pub(crate) fn push_front(&mut self, buffer: Buffer) {
+        self.buffers.push_front(buffer);
     }
 
-    /// The page at `index`, for tee.
-    pub(crate) fn get(&self, index: usize) -> Option<&Buffer> {
-        self.buffers.get(index)
+    /// The page at `index`, or its first `len` bytes, shared with another pipe.
+    pub(crate) fn share(&mut self, index: usize, len: usize) -> Option<Buffer> {
+        let buffer = self.buffers.get_mut(index)?;
+        // From now on two rings look at the page.
+        buffer.can_grow = false;
+        Some(Buffer {
+            frame: buffer.frame.clone(),
+            start: buffer.start,
+            len: buffer.len.min(len),
+            can_grow: false,
+            is_packet: buffer.is_packet,
+        })
     }
 
-    /// Takes the oldest page out, with all its bytes.
-    pub(crate) fn pop(&mut self) -> Option<Buffer> {
-        self.buffers.pop_front()
+    /// Takes up to `len` bytes out in front: the oldest page, or a share of it.
+    pub(crate) fn pop(&mut self, len: usize) -> Option<Buffer> {
+        let front = self.buffers.front_mut()?;
+        if front.len <= len {
+            return self.buffers.pop_front();
+        }
+        let taken = Buffer {
+            frame: front.frame.clone(),
+            start: front.start,
+            len,
+            can_grow: false,
+            is_packet: front.is_packet,
+        };
+        front.start += len;
+        front.len -= len;
+        // Bytes put behind these would change a page that somebody else looks at.
+        front.can_grow = false;
+        Some(taken)
     }
 
     /// Drops `count` bytes from the front of the oldest page, and the page when it is empty.

@@ -159,6 +159,10 @@ impl File for TextFile {
         Ok(done)
     }
 
+    fn can_be_watched(&self) -> bool {
+        false
+    }
+
     fn positioning(&self) -> Positioning {
         Positioning::Position
     }
@@ -183,6 +187,10 @@ impl Pollable for DirectoryFile {
 impl File for DirectoryFile {
     fn read(&self, _into: &mut dyn Sink, _how: &mut Transfer) -> Result<usize, Errno> {
         Err(Errno::EISDIR)
+    }
+
+    fn can_be_watched(&self) -> bool {
+        false
     }
 
     fn positioning(&self) -> Positioning {

@@ -371,13 +371,6 @@ fn open_slave(master: &Arc<Master>, opening: &Opening<'_>) -> Result<Arc<dyn Fil
     Ok(Arc::new(Slave { file, master: Arc::downgrade(master) }))
 }
 
-/// The slave of an open master, for TIOCGPTPEER: EINVAL for a file that is no master.
-pub fn open_peer(master: &Arc<dyn File>, opening: &Opening<'_>) -> Result<Arc<dyn File>, Errno> {
-    let any: Arc<dyn core::any::Any + Send + Sync> = Arc::clone(master) as _;
-    let master = any.downcast::<Master>().map_err(|_| Errno::EINVAL)?;
-    open_slave(&master, opening)
-}
-
 struct Multiplexer;
 
 impl Device for Multiplexer {

@@ -275,6 +275,10 @@ impl File for TmpfsNode {
         Ok(done)
     }
 
+    fn can_be_watched(&self) -> bool {
+        false
+    }
+
     fn positioning(&self) -> Positioning {
         Positioning::Position
     }
