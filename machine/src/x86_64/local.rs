@@ -54,7 +54,8 @@ pub struct Local {
     pub tlb: tlb::Mailbox,
     /// See [`crate::cpu::quiescent_count`].
     quiescent: AtomicU64,
-    is_idle: AtomicBool,
+    /// Halted, or about to be, with nothing that could read under RCU.
+    pub is_idle: AtomicBool,
     /// The local APIC id.
     pub apic_id: AtomicU32,
     /// When the timer will interrupt, in nanoseconds; `u64::MAX`: never.

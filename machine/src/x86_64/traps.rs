@@ -48,6 +48,9 @@ global_asm!(
     "jnz trap_from_user",
     "push rdi", "push rsi", "push rdx", "push rcx", "push rax", "push r8", "push r9", "push r10",
     "push r11", "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
+    // AC may be set by a copy that was interrupted: SMAP holds in the handler.
+    "push 2",
+    "popfq",
     "mov rdi, rsp",
     "mov rbx, rsp",
     "cmp qword ptr [rsp + {vector}], 32",
@@ -83,6 +86,9 @@ global_asm!(
     "push r11", "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
     "mov rax, [rsp + {vector}]",
     "mov rsp, gs:[{kernel_stack}]",
+    // The program's AC flag would switch SMAP off.
+    "push 2",
+    "popfq",
     "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
     "ret",
 
@@ -246,6 +252,8 @@ pub unsafe fn run(registers: *mut Registers) -> u64 {
 
 /// An interrupt while the kernel ran: on the interrupt stack, interrupts off.
 extern "C" fn kernel_interrupt(frame: &Registers) {
+    // The handler may be a reader of RCU: a processor that idled does not any more.
+    local().is_idle.store(false, Ordering::SeqCst);
     vectors::dispatch(frame.vector as u8);
 }
 
