@@ -18,6 +18,12 @@ pub(crate) static IDLE: AtomicMask = AtomicMask::new(CpuMask::EMPTY);
 /// Processors on which the scheduler has been lit.
 pub(crate) static LIT: AtomicMask = AtomicMask::new(CpuMask::EMPTY);
 
+/// Whether processor `cpu` runs threads, its own softirq thread among them.
+#[cfg(not(target_os = "none"))]
+pub(crate) fn is_lit(cpu: usize) -> bool {
+    LIT.contains(cpu) && PROCESSORS.on(cpu).softirq.get().is_some()
+}
+
 /// No moment is later.
 pub(crate) const NEVER: u64 = u64::MAX;
 

@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
 
 use machine::cpu;
-use machine::sync::set_rcu_hook;
+use machine::sync::{disable_preemption, set_rcu_hook};
 use machine::task::{adopt, set_deadline_hook, set_reschedule_hook};
 
 use crate::mask::CpuMask;
@@ -29,6 +29,8 @@ pub fn start() {
 pub fn run_processor() -> ! {
     let here = cpu::current();
     let processor = PROCESSORS.on(here);
+    // Once it is lit other threads run here, and this one only when they all wait; so everything is in place before the first switch.
+    let guard = disable_preemption();
     adopt(|task| {
         let idle = Thread::new(task, b"idle", 19, Policy::Idle, CpuMask::one(here), None);
         idle.cpu.store(here as u32, Relaxed);
@@ -42,6 +44,7 @@ pub fn run_processor() -> ! {
     softirq::start(here);
     load::start(here);
     IDLE.insert(here);
+    drop(guard);
     loop {
         schedule::preempt();
         cpu::idle();

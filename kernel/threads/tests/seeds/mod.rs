@@ -1,11 +1,21 @@
 //! Running one test body under many seeds, a process each.
 
 use std::process::Command;
+use std::time::Duration;
+
+/// How long one run may take, many times what it needs.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Runs `body` on machines of `cpus` processors with the seeds 0 to `seeds`. `SEED=n` in the environment runs just that one, for a failure to be looked into.
 pub fn over_seeds(cpus: usize, seeds: u64, body: fn()) {
     if let Ok(seed) = std::env::var("SEED") {
         let seed = seed.parse().expect("SEED is a number");
+        // A run in which everybody yields for ever is stopped from outside.
+        std::thread::spawn(|| {
+            std::thread::sleep(LIMIT);
+            eprintln!("the run did not end");
+            std::process::abort();
+        });
         threads::hosted::run(cpus, seed, body);
         return;
     }
