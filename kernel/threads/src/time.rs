@@ -136,8 +136,10 @@ pub struct Timer {
 struct Core {
     armed: Node<Core, Armed>,
     expired: Link<Core, Expired>,
-    /// The processor in whose timers it is.
+    /// The processor in whose timers it is armed.
     cpu: AtomicU32,
+    /// The one on which it has expired and not been called yet.
+    expired_cpu: AtomicU32,
     deadline_ns: AtomicU64,
     call: Box<dyn Fn() + Send + Sync>,
 }
@@ -164,6 +166,7 @@ impl Timer {
                 armed: Node::new(),
                 expired: Link::new(),
                 cpu: AtomicU32::new(0),
+                expired_cpu: AtomicU32::new(0),
                 deadline_ns: AtomicU64::new(NEVER),
                 call: Box::new(call),
             }),
@@ -194,13 +197,14 @@ impl Timer {
     pub fn cancel(&self) -> bool {
         let core = &*self.core;
         while core.armed.is_rooted() || core.expired.is_linked() {
-            let cpu = core.cpu.load(Relaxed) as usize;
-            let was_set = change_on(cpu, |timers| {
-                timers.armed.remove(core).is_some() || timers.expired.remove(core).is_some()
-            });
-            if was_set {
+            let on = |cpu: &AtomicU32| cpu.load(Relaxed) as usize;
+            // Set again at the same time as it expired, it can be both; then its two calls are one.
+            let was_armed = change_on(on(&core.cpu), |timers| timers.armed.remove(core).is_some());
+            let was_expired = change_on(on(&core.expired_cpu), |timers| timers.expired.remove(core).is_some());
+            if was_armed || was_expired {
                 return true;
             }
+            // Another processor moves it, under the lock that was just held for nothing.
             cpu::spin_wait();
         }
         false
@@ -245,8 +249,11 @@ fn expire(processor: &Processor, now_ns: u64) {
     }
     let mut timers = processor.timers.lock();
     while let Some(core) = timers.armed.pop_first_until(now_ns) {
-        let was_free = timers.expired.push_back(core).is_ok();
-        debug_assert!(was_free, "a timer expired twice");
+        let here = cpu::current() as u32;
+        // One that is there already, on whatever processor, was set again before it could be called.
+        if timers.expired.push_back(core.clone()).is_ok() {
+            core.expired_cpu.store(here, Relaxed);
+        }
     }
     let has_expired = !timers.expired.is_empty();
     processor.next_timer_ns.store(timers.first(), Relaxed);
