@@ -95,11 +95,15 @@ impl Buddy {
 pub(crate) fn add_region(first: usize, end: usize) {
     let mut buddy = BUDDY.lock();
     let first = first.max(1);
-    for number in first..end {
-        if let Some(record) = record_at(number) {
-            record.owner.store(Owner::Free as u8, Ordering::Relaxed);
-            buddy.free(number as u64, 0);
-        }
+    for record in (first..end).filter_map(record_at) {
+        record.owner.store(Owner::Free as u8, Ordering::Relaxed);
+    }
+    // In the largest aligned blocks: a frame at a time would merge each of them up to ten times.
+    let mut at = first;
+    while at < end {
+        let order = (at.trailing_zeros().min((end - at).ilog2()) as usize).min(MAX_ORDER);
+        buddy.free(at as u64, order);
+        at += 1 << order;
     }
     account_new(Owner::Free, end.saturating_sub(first));
 }
