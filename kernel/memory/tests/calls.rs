@@ -157,11 +157,12 @@ fn mremap_grows_in_place_where_it_can_and_stays_one_mapping() {
     assert_eq!(space.protect(there, 2 * PAGE, READ), Ok(()));
     assert_eq!(space.remap(there, 2 * PAGE, 4 * PAGE, MremapFlags::empty(), UserAddress::NULL), Ok(there));
     assert_eq!(areas(&space), 1);
+    private(&space, at(there, 4 * PAGE), PAGE, MapFlags::FIXED).unwrap();
     let moved = space.remap(there, 4 * PAGE, 64 * PAGE, MremapFlags::MAYMOVE, UserAddress::NULL).unwrap();
     assert_ne!(moved, there);
     assert_eq!(load(&space, moved), Ok(7));
     assert_eq!(load(&space, there), Err(FaultError::Unmapped));
-    assert_eq!(areas(&space), 1);
+    assert_eq!(areas(&space), 2);
 }
 
 #[test]

@@ -241,7 +241,8 @@ impl Run {
             Step::Lock { at, len, is_lock } => {
                 let (space, program) = &self.spaces[current];
                 let result = if is_lock {
-                    space.lock_range(address(at), len * PAGE, false)
+                    // Without bringing pages in: a page of the file may or may not be copied then.
+                    space.lock_range(address(at), len * PAGE, true)
                 } else {
                     space.unlock_range(address(at), len * PAGE)
                 };

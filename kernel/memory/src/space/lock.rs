@@ -35,7 +35,7 @@ impl AddressSpace {
         if is_on_fault {
             return Ok(());
         }
-        self.populate_accessible(range).map_err(|error| match error {
+        self.populate(range).map_err(|error| match error {
             FaultError::OutOfMemory => Errno::EAGAIN,
             _ => Errno::ENOMEM,
         })
@@ -81,7 +81,7 @@ impl AddressSpace {
         }
         // As in Linux, what cannot be brought in does not matter here.
         for area in self.snapshot().range(0, USER_END) {
-            let _ = self.populate_accessible(area.used());
+            let _ = self.populate(area.used());
         }
         Ok(())
     }
@@ -133,18 +133,6 @@ impl AddressSpace {
                     >> PAGE_SHIFT
             })
             .sum()
-    }
-
-    /// Brings pages in, passing over what the program may not touch.
-    fn populate_accessible(&self, range: Range<usize>) -> Result<(), FaultError> {
-        for area in self.snapshot().range(range.start, range.end) {
-            if area.protection.is_empty() {
-                continue;
-            }
-            let used = area.used();
-            self.populate(used.start.max(range.start)..used.end.min(range.end))?;
-        }
-        Ok(())
     }
 
     /// Replaces the flags of `mask` in all areas of `range` by `set`, with `changes` held. `ENOMEM` at the first hole; what comes before it is changed.

@@ -63,17 +63,22 @@ pub fn of(object: &Arc<Object>, offset_bytes: u64) -> Backing {
 /// What a load by the program gives.
 pub fn load(space: &AddressSpace, at: UserAddress) -> Result<u8, FaultError> {
     let mut byte = [0];
-    match space.read_remote(at, &mut byte, false) {
-        Ok(_) => Ok(byte[0]),
-        Err(_) => Err(space.fault(at, Access::Read).unwrap_err()),
+    // The page may go again in between: then the next fault says why.
+    loop {
+        space.fault(at, Access::Read)?;
+        if space.read_remote(at, &mut byte, false).is_ok() {
+            return Ok(byte[0]);
+        }
     }
 }
 
 /// A store by the program.
 pub fn store(space: &AddressSpace, at: UserAddress, byte: u8) -> Result<(), FaultError> {
-    match space.write_remote(at, &[byte], false) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(space.fault(at, Access::Write).unwrap_err()),
+    loop {
+        space.fault(at, Access::Write)?;
+        if space.write_remote(at, &[byte], false).is_ok() {
+            return Ok(());
+        }
     }
 }
 
