@@ -13,6 +13,7 @@
 //! | [`signal`] | sending, waiting, delivering, stopping |
 //! | [`exec`] | from a path to the first instruction |
 //! | [`descriptors`] | numbers for open files |
+//! | [`proc`] | /proc and /sys |
 //! | [`time`], [`futex`], [`sequence`] | clocks and timers; words to wait on; restartable sequences |
 //!
 //! Invariants:
@@ -36,6 +37,7 @@ pub mod descriptors;
 pub mod exec;
 pub mod futex;
 mod oom;
+pub mod proc;
 pub mod process;
 mod processor;
 mod random;
@@ -48,5 +50,6 @@ mod terminals;
 pub mod time;
 pub mod trace;
 
+pub use proc::{set_command_line, start_file_systems};
 pub use start::{Config, Machinery, StartError, start};
 pub(crate) use start::{init, machinery};

@@ -6,7 +6,7 @@ use core::fmt;
 
 use abi::Errno;
 use abi::fcntl::{OpenFlags, ResolveFlags};
-use files::{Credentials, MountNamespace, OpenHow};
+use files::{Credentials, MountNamespace, OpenFile, OpenHow};
 use machine::context::UserContext;
 use machine::sync::{Once, Rank, SpinLock};
 use memory::AddressSpace;
@@ -48,6 +48,10 @@ pub struct Config {
     pub namespace: Arc<MountNamespace>,
     /// What descriptors 0, 1 and 2 are opened on; none leaves them closed.
     pub console: Option<Vec<u8>>,
+    /// What descriptor 0 is opened on instead.
+    pub input: Option<Vec<u8>>,
+    /// Whether the console becomes the terminal of the first session; else that is the program's to decide (setsid(2), TIOCSCTTY).
+    pub controls_console: bool,
     /// Whether calls are traced in the log.
     pub traces: bool,
     /// The end of the machine.
@@ -172,25 +176,25 @@ fn prepare(caller: &mut Caller, config: Config) -> Result<(), StartError> {
             .map_err(failed("entering its working directory"))?;
     let directories = caller.place.directories();
     caller.place.set_directories(Directories { working: directory, ..(*directories).clone() });
-    if let Some(console) = &config.console {
-        open_console(caller, console).map_err(failed("opening the console"))?;
+    let own = if config.controls_console { OpenFlags::empty() } else { OpenFlags::NOCTTY };
+    let console = match &config.console {
+        Some(console) => Some(open(caller, console, OpenFlags::RDWR | own).map_err(failed("opening the console"))?),
+        None => None,
+    };
+    let input = match &config.input {
+        Some(input) => Some(open(caller, input, OpenFlags::empty()).map_err(failed("opening its input"))?),
+        None => console.clone(),
+    };
+    let limit = caller.process.limits.descriptors();
+    for file in [input, console.clone(), console].into_iter().flatten() {
+        caller.descriptors.insert(file, false, 0, limit).map_err(failed("giving it its descriptors"))?;
     }
     exec::execute_kernel(caller, &config.path, config.arguments, config.environment)
         .map_err(failed("executing it"))
 }
 
-/// Opens descriptors 0, 1 and 2. The terminal does not become the session's yet: that is the program's to decide (setsid(2), TIOCSCTTY).
-fn open_console(caller: &Caller, console: &[u8]) -> Result<(), Errno> {
-    let how = OpenHow {
-        flags: OpenFlags::RDWR | OpenFlags::NOCTTY,
-        mode: 0,
-        resolve: ResolveFlags::empty(),
-    };
-    let directories = caller.place.directories();
-    let file = directories.context(&caller.credentials, 0).open(None, console, how)?;
-    let limit = caller.process.limits.descriptors();
-    for _ in 0..3 {
-        caller.descriptors.insert(file.clone(), false, 0, limit)?;
-    }
-    Ok(())
+/// Opens a file for the first program.
+fn open(caller: &Caller, path: &[u8], flags: OpenFlags) -> Result<Arc<OpenFile>, Errno> {
+    let how = OpenHow { flags, mode: 0, resolve: ResolveFlags::empty() };
+    caller.place.directories().context(&caller.credentials, 0).open(None, path, how)
 }

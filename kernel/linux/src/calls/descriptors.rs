@@ -121,6 +121,8 @@ pub fn fcntl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             file.file().as_pipe().ok_or(Errno::EBADF)?.pipe().resize(arguments.unsigned(2) as usize, may_exceed)
         }
         F_GETPIPE_SZ => Ok(file.file().as_pipe().ok_or(Errno::EBADF)?.pipe().size()),
+        F_ADD_SEALS => files::memfd::add_seals(&file, arguments.unsigned(2)).map(|()| 0),
+        F_GET_SEALS => Ok(files::memfd::seals(&file)?.bits() as usize),
         F_GETOWN | F_GETSIG => Ok(0),
         _ => Err(Errno::EINVAL),
     }

@@ -7,6 +7,7 @@ mod arguments;
 mod clocks;
 mod descriptors;
 mod directories;
+mod events;
 mod files;
 mod futex;
 mod identity;
@@ -32,6 +33,7 @@ use crate::run::encode;
 
 pub use arguments::Arguments;
 pub use descriptors::unshare as unshare_descriptors;
+pub use identity::GROUPS_MAX;
 pub use files::{look_up, path as read_path};
 pub use table::{Completeness, Entry, RestartRule, documentation, entry};
 

@@ -4,34 +4,18 @@ use abi::Errno;
 use abi::capability::CAP_SYS_ADMIN;
 use abi::fcntl::AT_FDCWD;
 use abi::mount::{MS_MGC_MSK, MS_MGC_VAL, MountFlags, UmountFlags};
-use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use files::{Lookup, Mount, MountRequest, Path, filesystem};
+use files::Lookup;
 use machine::address::{PAGE_SIZE, UserAddress};
 use memory::user;
 
 use super::Arguments;
-use super::files::{look_up, path};
+use super::files::{look_up, path, with_context};
 use crate::process::Caller;
 use crate::process::place::Directories;
 
 type Outcome = Result<usize, Errno>;
-
-/// Flags that a mount keeps; the others say what to do.
-const KEPT: MountFlags = MountFlags::RDONLY
-    .union(MountFlags::NOSUID)
-    .union(MountFlags::NODEV)
-    .union(MountFlags::NOEXEC)
-    .union(MountFlags::NOATIME)
-    .union(MountFlags::NODIRATIME)
-    .union(MountFlags::RELATIME)
-    .union(MountFlags::NOSYMFOLLOW)
-    .union(MountFlags::SYNCHRONOUS)
-    .union(MountFlags::DIRSYNC);
-/// Whether changes spread to other namespaces: there is one, so these change nothing.
-const PROPAGATION: MountFlags =
-    MountFlags::SHARED.union(MountFlags::PRIVATE).union(MountFlags::SLAVE).union(MountFlags::UNBINDABLE);
 
 fn check_admin(caller: &Caller) -> Result<(), Errno> {
     if caller.credentials.has(CAP_SYS_ADMIN) { Ok(()) } else { Err(Errno::EPERM) }
@@ -51,47 +35,7 @@ pub fn mount(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let raw = if raw & MS_MGC_MSK == MS_MGC_VAL { raw & !MS_MGC_MSK } else { raw };
     let flags = MountFlags::from_bits_retain(raw);
     let options = optional_string(arguments.optional(4))?;
-    let place = look_up(caller, AT_FDCWD, &target, Lookup::FOLLOW)?;
-    check_admin(caller)?;
-    let namespace = caller.place.directories().namespace.clone();
-    if flags.contains(MountFlags::REMOUNT) {
-        if !place.is_mount_root() {
-            return Err(Errno::EINVAL);
-        }
-        place.mount.set_flags(flags & KEPT);
-        return Ok(0);
-    }
-    if flags.contains(MountFlags::BIND) {
-        let from = look_up(caller, AT_FDCWD, &source, Lookup::FOLLOW)?;
-        let text = from.display(&caller.place.directories().root);
-        let mount = Mount::new(
-            from.mount.superblock().clone(),
-            from.dentry.clone(),
-            from.mount.flags(),
-            &String::from_utf8_lossy(&text),
-        );
-        namespace.attach(&mount, place)?;
-        return Ok(0);
-    }
-    if flags.intersects(PROPAGATION) {
-        return if place.is_mount_root() { Ok(0) } else { Err(Errno::EINVAL) };
-    }
-    if flags.contains(MountFlags::MOVE) {
-        let from = look_up(caller, AT_FDCWD, &source, Lookup::FOLLOW)?;
-        if !from.is_mount_root() {
-            return Err(Errno::EINVAL);
-        }
-        namespace.relocate(&from.mount, place)?;
-        return Ok(0);
-    }
-    if kind.is_empty() {
-        return Err(Errno::EINVAL);
-    }
-    let superblock =
-        filesystem::make(&kind, &MountRequest { source: &source, options: &options, flags: flags & KEPT })?;
-    let root = superblock.root().clone();
-    let name = if source.is_empty() { String::from("none") } else { String::from_utf8_lossy(&source).into_owned() };
-    namespace.attach(&Mount::new(superblock, root, flags & KEPT, &name), place)?;
+    with_context(caller, |context| context.mount(&source, &target, &kind, flags, &options))?;
     Ok(0)
 }
 
@@ -101,16 +45,8 @@ pub fn umount2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if flags.contains(UmountFlags::MNT_EXPIRE) {
         return Err(Errno::EINVAL);
     }
-    let how = if flags.contains(UmountFlags::UMOUNT_NOFOLLOW) { Lookup::NO_FOLLOW } else { Lookup::FOLLOW };
-    let path = path(arguments.address(0))?;
-    let Path { mount, dentry } = look_up(caller, AT_FDCWD, &path, how)?;
-    check_admin(caller)?;
-    if !Arc::ptr_eq(&dentry, mount.root()) {
-        return Err(Errno::EINVAL);
-    }
-    drop(dentry);
-    let namespace = caller.place.directories().namespace.clone();
-    namespace.detach(mount, flags.contains(UmountFlags::MNT_DETACH))?;
+    let target = path(arguments.address(0))?;
+    with_context(caller, |context| context.unmount(&target, flags))?;
     Ok(0)
 }
 

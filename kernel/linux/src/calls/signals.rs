@@ -187,7 +187,9 @@ pub fn rt_sigpending(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if arguments.size(1) > SigSet::SIZE {
         return Err(Errno::EINVAL);
     }
-    let waiting = caller.task.pending.lock().set().union(caller.process.pending_set());
+    // One lock after the other: the two have the same rank.
+    let own = caller.task.pending.lock().set();
+    let waiting = own.union(caller.process.pending_set());
     let set = waiting.intersection(caller.task.blocked()).0.to_ne_bytes();
     user::write_bytes(arguments.address(0), set.get(..arguments.size(1)).unwrap_or(&set))?;
     Ok(0)

@@ -4,7 +4,7 @@ use abi::Errno;
 use abi::syscall::{self, COUNT};
 
 use super::{
-    Arguments, clocks, descriptors, directories, files, futex, identity, io, machine_wide, mapping, metadata,
+    Arguments, clocks, descriptors, directories, events, files, futex, identity, io, machine_wide, mapping, metadata,
     missing, mounts, poll, processes, restart_syscall, scheduling, signals, splice, timers,
 };
 use crate::process::Caller;
@@ -189,7 +189,20 @@ table! {
     PIPE2 => splice::pipe2, Never, Part("O_NOTIFICATION_PIPE: EINVAL");
     SENDFILE => splice::sendfile, Always, Full;
     COPY_FILE_RANGE => splice::copy_file_range, Never, Full;
-    SPLICE => splice::splice, Always, Part("bytes are copied");
+    SPLICE => splice::splice, Always, Full;
+    TEE => splice::tee, Always, Full;
+    VMSPLICE => splice::vmsplice, Always, Part("bytes are copied");
+
+    EVENTFD => events::eventfd, Never, Full;
+    EVENTFD2 => events::eventfd2, Never, Full;
+    TIMERFD_CREATE => events::timerfd_create, Never, Full;
+    TIMERFD_SETTIME => events::timerfd_settime, Never, Part("TFD_TIMER_CANCEL_ON_SET is taken and has no effect");
+    TIMERFD_GETTIME => events::timerfd_gettime, Never, Full;
+    SIGNALFD => events::signalfd, Never, Full;
+    SIGNALFD4 => events::signalfd4, Never, Full;
+    MEMFD_CREATE => events::memfd_create, Never, Part("MFD_HUGETLB: EINVAL");
+    EPOLL_CREATE => events::epoll_create, Never, Full;
+    EPOLL_CREATE1 => events::epoll_create1, Never, Full;
 
     POLL => poll::poll, Resume, Full;
     PPOLL => poll::ppoll, WithoutHandler, Full;

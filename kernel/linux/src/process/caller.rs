@@ -149,8 +149,10 @@ impl Caller {
 
     /// Whether a signal that is not blocked waits for this thread.
     pub fn has_deliverable(&self) -> bool {
-        let pending = self.task.pending.lock().set().union(self.process.pending_set());
-        !pending.difference(self.task.blocked()).is_empty()
+        // One lock after the other: the two have the same rank.
+        let own = self.task.pending.lock().set();
+        let shared = self.process.pending_set();
+        !own.union(shared).difference(self.task.blocked()).is_empty()
     }
 
     /// Whether this thread must end, so that waiting for anything else is pointless.

@@ -49,10 +49,13 @@ pub fn leave(caller: Caller) {
     process.account.add_thread(&Usage::of(&task));
     process.namespaces.pids.retire_task(task.tid());
     let uid = task.credentials().uid;
+    let name = task.name();
     let left = process.remove_task(&task);
     task.finish();
     machine::task::set_space(None);
     if left == 0 {
+        // Only the last thread sets it.
+        let _ = process.last_name.set(name);
         end_process(&process, uid);
     } else {
         stop::check_complete(&process);

@@ -81,6 +81,8 @@ pub struct Process {
     pub timers: Timers,
     /// The real user of the last thread, once it has ended.
     pub last_uid: Once<u32>,
+    /// The name of the last thread, once it has ended.
+    pub last_name: Once<Vec<u8>>,
     /// Tells signalfds that a signal has been queued.
     pub signal_arrived: PollSource,
     /// Woken when a child has changed its state.
@@ -197,6 +199,7 @@ impl Process {
             account: Account::default(),
             timers: Timers::new(),
             last_uid: Once::new(),
+            last_name: Once::new(),
             signal_arrived: PollSource::new(),
             child_changed: WaitQueue::new(),
             thread_ended: WaitQueue::new(),

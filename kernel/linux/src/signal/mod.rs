@@ -11,6 +11,7 @@
 
 mod action;
 pub mod deliver;
+pub mod descriptor;
 pub mod frame;
 mod queue;
 pub mod send;
