@@ -79,7 +79,8 @@ impl Builder {
     pub fn build(self, body: impl FnOnce() + Send + 'static) -> Result<Arc<Thread>, OutOfMemory> {
         let has_space = self.space.is_some();
         let task = Task::new(enter, self.space)?;
-        let thread = Thread::new(task, &self.name, self.nice, self.policy, self.affinity, Some(Box::new(body)));
+        let thread =
+            Thread::new(task, &self.name, self.nice, self.policy, self.affinity, Some(Box::new(body)));
         thread.account.set_program(has_space);
         Ok(Arc::new(thread))
     }

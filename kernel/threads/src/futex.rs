@@ -111,7 +111,12 @@ fn bucket(key: FutexKey) -> (&'static SpinLock<Waiters>, usize) {
 ///
 /// `check` is called with the bucket locked, so that no wake-up can come between it and the wait: it says whether the word still has the value that the caller saw. It
 /// must not sleep (a fault is its error, which comes back, and the caller brings the page in and tries again).
-pub fn wait<E>(key: FutexKey, bitset: u32, wait: Wait, check: impl FnOnce() -> Result<bool, E>) -> Result<Ended, E> {
+pub fn wait<E>(
+    key: FutexKey,
+    bitset: u32,
+    wait: Wait,
+    check: impl FnOnce() -> Result<bool, E>,
+) -> Result<Ended, E> {
     let thread = current();
     let waiter = &thread.futex;
     {

@@ -49,7 +49,10 @@ pub fn times(cpu: usize) -> Times {
 
 /// Threads that run or wait for a processor now.
 pub fn running() -> usize {
-    (0..cpu::count()).filter(|&cpu| LIT.contains(cpu)).map(|cpu| PROCESSORS.on(cpu).load.load(Relaxed) as usize).sum()
+    (0..cpu::count())
+        .filter(|&cpu| LIT.contains(cpu))
+        .map(|cpu| PROCESSORS.on(cpu).load.load(Relaxed) as usize)
+        .sum()
 }
 
 /// Load averages of 1, 5 and 15 minutes, with [`FIXED_SHIFT`] bits after the point.

@@ -93,7 +93,14 @@ mod tests {
 
     #[test]
     fn codes_say_what_was_encoded() {
-        for policy in [Policy::Normal, Policy::Batch, Policy::Idle, Policy::Fifo(1), Policy::Fifo(99), Policy::RoundRobin(50)] {
+        for policy in [
+            Policy::Normal,
+            Policy::Batch,
+            Policy::Idle,
+            Policy::Fifo(1),
+            Policy::Fifo(99),
+            Policy::RoundRobin(50),
+        ] {
             assert_eq!(Policy::decode(policy.encode()), policy);
         }
     }

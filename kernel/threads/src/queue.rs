@@ -97,7 +97,11 @@ pub(crate) enum Entry {
 /// Nanoseconds of a thread of this weight, in virtual time.
 #[inline]
 fn to_virtual(ns: u64, weight: u32) -> i64 {
-    if u64::from(weight) == UNIT_WEIGHT { ns as i64 } else { (ns.saturating_mul(UNIT_WEIGHT) / u64::from(weight.max(1))) as i64 }
+    if u64::from(weight) == UNIT_WEIGHT {
+        ns as i64
+    } else {
+        (ns.saturating_mul(UNIT_WEIGHT) / u64::from(weight.max(1))) as i64
+    }
 }
 
 impl RunQueue {

@@ -19,7 +19,7 @@ use crate::policy::Policy;
 use crate::queue::{Run, Virtual};
 use crate::state::{State, StateWord};
 use crate::time::Sleep;
-use crate::wait::{Waiting, WaitQueue};
+use crate::wait::{WaitQueue, Waiting};
 use crate::{schedule, work};
 
 /// Bytes of a thread's name, as in Linux (`TASK_COMM_LEN` less its end).
@@ -110,7 +110,14 @@ impl Schedulable for Thread {
 }
 
 impl Thread {
-    pub(crate) fn new(task: Task, name: &[u8], nice: i8, policy: Policy, affinity: CpuMask, body: Option<Body>) -> Self {
+    pub(crate) fn new(
+        task: Task,
+        name: &[u8],
+        nice: i8,
+        policy: Policy,
+        affinity: CpuMask,
+        body: Option<Body>,
+    ) -> Self {
         COUNT.fetch_add(1, Ordering::Relaxed);
         Self {
             task,

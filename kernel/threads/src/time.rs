@@ -14,10 +14,10 @@ use machine::{clock, cpu};
 
 use crate::account::{self, TICK_NS};
 use crate::processor::{NEVER, PROCESSORS, Processor};
+use crate::schedule;
 use crate::softirq::{self, Kind};
 use crate::thread::{Thread, current};
 use crate::wait::{Wait, WaitError};
-use crate::schedule;
 
 /// Tag of the node by which a sleeping thread is among the timers.
 pub(crate) struct Sleep;
@@ -200,7 +200,8 @@ impl Timer {
             let on = |cpu: &AtomicU32| cpu.load(Relaxed) as usize;
             // Set again at the same time as it expired, it can be both; then its two calls are one.
             let was_armed = change_on(on(&core.cpu), |timers| timers.armed.remove(core).is_some());
-            let was_expired = change_on(on(&core.expired_cpu), |timers| timers.expired.remove(core).is_some());
+            let was_expired =
+                change_on(on(&core.expired_cpu), |timers| timers.expired.remove(core).is_some());
             if was_armed || was_expired {
                 return true;
             }

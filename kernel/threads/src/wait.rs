@@ -7,9 +7,9 @@ use machine::clock;
 use machine::list::{Link, Linked, List};
 use machine::sync::{Irq, Rank, SpinLock, is_atomic};
 
+use crate::schedule;
 use crate::thread::{Thread, current};
 use crate::time::SleepTimer;
-use crate::schedule;
 
 /// How a wait may end other than by its condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,9 @@ impl Wait {
         if self.interruptible && current().is_interrupted() {
             return Some(WaitError::Interrupted);
         }
-        self.deadline_ns.is_some_and(|deadline_ns| clock::now_ns() >= deadline_ns).then_some(WaitError::TimedOut)
+        self.deadline_ns
+            .is_some_and(|deadline_ns| clock::now_ns() >= deadline_ns)
+            .then_some(WaitError::TimedOut)
     }
 }
 
@@ -146,7 +148,11 @@ impl WaitQueue {
     ///
     /// The condition is tested first at once, and then after each wake-up; it may take spin locks but must not sleep, and it may find what it waits for
     /// taken away again by others. Called with nothing held.
-    pub fn wait_until<R>(&self, wait: Wait, mut condition: impl FnMut() -> Option<R>) -> Result<R, WaitError> {
+    pub fn wait_until<R>(
+        &self,
+        wait: Wait,
+        mut condition: impl FnMut() -> Option<R>,
+    ) -> Result<R, WaitError> {
         if let Some(found) = condition() {
             return Ok(found);
         }

@@ -118,7 +118,8 @@ fn an_interruption_ends_an_interruptible_wait_and_no_other() {
             assert_eq!(outcome, Err(threads::WaitError::Interrupted));
         });
         let other = spawn("b", || {
-            let outcome = QUEUE.wait_until(Wait::UNINTERRUPTIBLE, || (IS_DONE.load(SeqCst) == 1).then_some(()));
+            let outcome =
+                QUEUE.wait_until(Wait::UNINTERRUPTIBLE, || (IS_DONE.load(SeqCst) == 1).then_some(()));
             assert_eq!(outcome, Ok(()));
         });
         other.interrupt();
@@ -130,7 +131,10 @@ fn an_interruption_ends_an_interruptible_wait_and_no_other() {
         other.join();
         // A thread that has been interrupted does not begin to wait.
         current().to_arc().interrupt();
-        assert_eq!(QUEUE.wait_until(Wait::INTERRUPTIBLE, || None::<()>), Err(threads::WaitError::Interrupted));
+        assert_eq!(
+            QUEUE.wait_until(Wait::INTERRUPTIBLE, || None::<()>),
+            Err(threads::WaitError::Interrupted)
+        );
     });
 }
 
@@ -192,7 +196,8 @@ fn threads_of_one_processor_share_it_by_weight() {
         let threads = [nice(0), nice(0), nice(5)];
         let before: Vec<u64> = threads.iter().map(|thread| thread.cpu_time_ns().1).collect();
         threads::time::sleep(1_000_000_000);
-        let ran: Vec<u64> = threads.iter().zip(before).map(|(thread, before)| thread.cpu_time_ns().1 - before).collect();
+        let ran: Vec<u64> =
+            threads.iter().zip(before).map(|(thread, before)| thread.cpu_time_ns().1 - before).collect();
         STOP.store(1, SeqCst);
         threads.iter().for_each(|thread| thread.join());
         // Weights 1024, 1024 and 335: 43 %, 43 %, 14 %, each to two turns.

@@ -11,7 +11,7 @@ compile_error!(
 /// Bytes of a stack. The host gives memory only to the part that is used.
 const SIZE: usize = 1 << 20;
 /// At the far end of each stack, to see that it did not run over.
-const CANARY: u64 = 0x0dd_b17_5_0f_57ac_4e0d;
+const CANARY: u64 = 0x57ac_4e0d_57ac_4e0d;
 
 pub(super) type Body = Box<dyn FnOnce()>;
 

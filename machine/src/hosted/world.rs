@@ -18,6 +18,7 @@ type Outcome = Result<(), Box<dyn Any + Send>>;
 const STUCK_SPINS: u32 = 10_000_000;
 
 static NOW_NS: AtomicU64 = AtomicU64::new(1_000_000);
+static TIME_LIMIT_NS: AtomicU64 = AtomicU64::new(3_600_000_000_000);
 static RANDOM: AtomicU64 = AtomicU64::new(1);
 /// One point in so many hands over to another processor.
 static HAND_OVER_RATE: AtomicU32 = AtomicU32::new(4);
@@ -96,6 +97,12 @@ pub(super) fn random() -> u64 {
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
+}
+
+/// Sets after how much virtual time the machine is taken to be stuck, in nanoseconds since boot; an hour at first. (A periodic timer keeps a machine in which all
+/// else waits for ever from having no deadline.)
+pub fn set_time_limit(ns: u64) {
+    TIME_LIMIT_NS.store(ns, Relaxed);
 }
 
 /// Sets that one point in `points` (on average) hands over to another processor; 4 at first. 0: only where a processor cannot go on.
@@ -218,6 +225,10 @@ fn skip_to_next_deadline() {
     assert!(
         next != u64::MAX,
         "every processor idles and no deadline is armed: all threads wait for each other"
+    );
+    assert!(
+        next <= TIME_LIMIT_NS.load(Relaxed),
+        "nothing but timers for an hour: all threads wait for each other"
     );
     NOW_NS.fetch_max(next, Relaxed);
 }

@@ -119,7 +119,9 @@ impl Item {
         let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
         self.events.store(interest.events.bits(), SeqCst);
         self.flags.store(
-            flag(interest.is_edge, EDGE) | flag(interest.is_one_shot, ONE_SHOT) | flag(interest.is_exclusive, EXCLUSIVE),
+            flag(interest.is_edge, EDGE)
+                | flag(interest.is_one_shot, ONE_SHOT)
+                | flag(interest.is_exclusive, EXCLUSIVE),
             SeqCst,
         );
         self.data.store(interest.data, SeqCst);
@@ -239,7 +241,12 @@ impl Epoll {
     }
 
     /// Changes what an item reports, and makes a one-shot item report again. May sleep.
-    pub fn modify(&self, descriptor: u64, file: &Arc<dyn Pollable>, interest: Interest) -> Result<(), AddError> {
+    pub fn modify(
+        &self,
+        descriptor: u64,
+        file: &Arc<dyn Pollable>,
+        interest: Interest,
+    ) -> Result<(), AddError> {
         let item = self.items.lock().get(&Self::key(descriptor, file)).cloned().ok_or(AddError::Missing)?;
         if item.is_exclusive() || interest.is_exclusive {
             return Err(AddError::Invalid);

@@ -72,7 +72,8 @@ impl Waiter {
         let _timer = wait.deadline_ns.map(|deadline_ns| SleepTimer::arm(thread.clone(), deadline_ns));
         loop {
             thread.state.prepare(wait.interruptible);
-            let outcome = if sleeper.is_told.swap(false, SeqCst) { Some(Ok(())) } else { wait.end().map(Err) };
+            let outcome =
+                if sleeper.is_told.swap(false, SeqCst) { Some(Ok(())) } else { wait.end().map(Err) };
             if let Some(outcome) = outcome {
                 thread.state.cancel();
                 return outcome;
