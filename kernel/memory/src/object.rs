@@ -285,8 +285,9 @@ impl Object {
             if size < start + PAGE_SIZE as u64 {
                 frame.zero_range(size.saturating_sub(start) as usize, PAGE_SIZE);
             }
-            frame.set_flags(USED_ONCE);
         }
+        // The others are used when somebody asks for them.
+        batch[0].set_flags(USED_ONCE);
         for (index, frame) in (first..).zip(batch).skip(filled) {
             let removed = self.pages.lock().remove(index);
             frame.set_flags(DETACHED);
