@@ -286,8 +286,8 @@ fn no_store_through_a_mapping_is_lost_by_write_back() {
             join(vec![syncer]);
             object.sync(0, u64::MAX).unwrap();
             let pages = disk.pages.lock().unwrap();
-            for page in 0..4 {
-                assert_eq!(&pages[page][..2], &[59, 59], "page {page}");
+            for (page, bytes) in pages.iter().enumerate() {
+                assert_eq!(&bytes[..2], &[59, 59], "page {page}");
             }
         });
     });

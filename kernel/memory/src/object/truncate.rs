@@ -58,7 +58,9 @@ impl Object {
         }
         let page_end = |at: u64| ((at >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
         for (from, to) in [(start, end.min(page_end(start))), (start.max(last_whole << PAGE_SHIFT), end)] {
-            if from < to && (from as usize % PAGE_SIZE != 0 || to as usize % PAGE_SIZE != 0) {
+            if from < to
+                && (!(from as usize).is_multiple_of(PAGE_SIZE) || !(to as usize).is_multiple_of(PAGE_SIZE))
+            {
                 self.zero_part(from, to)?;
             }
         }

@@ -140,7 +140,8 @@ impl AddressSpace {
                 self.extend_stack(page)?;
                 continue;
             };
-            if !allows(&area, access) && !(is_forced && may_be_forced(&area, access)) {
+            let is_allowed = allows(&area, access) || (is_forced && may_be_forced(&area, access));
+            if !is_allowed {
                 return Err(FaultError::Protection);
             }
             if let Some(low) = &area.low
