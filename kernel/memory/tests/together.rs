@@ -123,12 +123,8 @@ fn a_child_keeps_what_the_parent_had_while_the_parent_goes_on_storing() {
                 let seen: Vec<u8> =
                     (0..4).map(|page| load(&child, at(there, page * PAGE)).unwrap()).collect();
                 yield_now();
-                for page in 0..4 {
-                    assert_eq!(
-                        load(&child, at(there, page * PAGE)),
-                        Ok(seen[page]),
-                        "the child's page changed"
-                    );
+                for (page, byte) in seen.iter().enumerate() {
+                    assert_eq!(load(&child, at(there, page * PAGE)), Ok(*byte), "the child's page changed");
                 }
                 // Pages are stored to in order, so a fork sees later ones at most one round behind.
                 for pair in seen.windows(2) {
