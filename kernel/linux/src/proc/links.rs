@@ -91,13 +91,13 @@ impl Directory for DescriptorDirectory {
         }
         let flags = file.flags();
         let permissions = 0o100 | if flags.can_read() { 0o400 } else { 0 } | if flags.can_write() { 0o200 } else { 0 };
-        let current = subject.clone();
         let node = Node::link(move |who| {
             check(&subject, who)?;
             Ok(Link::Place(find(&subject, number)?.path().clone()))
         });
         let node = node.permissions(permissions).numbered(self.node_number(number as u64));
-        Ok(Arc::new(node.current_while(move || find(&current, number).is_ok())))
+        // A number names another file as soon as it is closed and opened: it is looked up each time.
+        Ok(Arc::new(node.current_while(|| false)))
     }
 
     fn list(&self, position: u64, visit: &mut dyn FnMut(Listed<'_>) -> bool) -> Result<(), Errno> {

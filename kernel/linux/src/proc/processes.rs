@@ -1,6 +1,6 @@
 //! The numbers in /proc: a directory for each process, and in it one for each of its threads.
 
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
@@ -144,9 +144,9 @@ impl Directory for OneProcess {
     fn lookup(&self, name: &[u8]) -> Result<Arc<Node>, Errno> {
         let (uid, gid) = owner(&self.0);
         let finish = |node: Node, index| {
-            let alive = Arc::downgrade(&self.0.process);
+            let is_listed = self.0.process.is_listed.clone();
             let node = node.owned_by(uid, gid).numbered(self.node_number(index));
-            Arc::new(node.current_while(move || is_listed(&alive)))
+            Arc::new(node.current_while(move || is_listed.load(Ordering::Acquire)))
         };
         if !self.0.is_thread && name == b"task" {
             let threads = Arc::new(Threads(self.0.process.clone()));
@@ -175,19 +175,12 @@ impl Directory for OneProcess {
     }
 }
 
-/// Whether the process still has its number.
-fn is_listed(process: &Weak<Process>) -> bool {
-    let Some(process) = process.upgrade() else { return false };
-    let listed = process.namespaces.pids.process(process.pid());
-    listed.is_some_and(|listed| Arc::ptr_eq(&listed, &process))
-}
-
 fn directory(subject: Subject) -> Arc<Node> {
     let (uid, gid) = owner(&subject);
     let number = (subject.id() as u64) << 13 | if subject.is_thread { 1 } else { 0 };
-    let process = Arc::downgrade(&subject.process);
+    let is_listed = subject.process.is_listed.clone();
     let node = Node::directory(Arc::new(OneProcess(subject))).owned_by(uid, gid).numbered(number);
-    Arc::new(node.current_while(move || is_listed(&process)))
+    Arc::new(node.current_while(move || is_listed.load(Ordering::Acquire)))
 }
 
 /// Lists numbers that ascend; the position after a number is the number and three.
