@@ -133,7 +133,7 @@ pub fn wait<E>(
     let _timer = wait.deadline_ns.map(|deadline_ns| SleepTimer::arm(thread.to_arc(), deadline_ns));
     loop {
         thread.state.prepare(wait.interruptible);
-        let end = if waiter.is_waiting.load(SeqCst) { wait.end() } else { None };
+        let end = if waiter.is_waiting.load(SeqCst) { wait.end(&thread) } else { None };
         if waiter.is_waiting.load(SeqCst) && end.is_none() {
             schedule::park();
             continue;

@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use machine::task::Schedulable;
 use machine::tree::{Node, Rooted, Tree};
 
-use crate::policy::{Policy, SLICE_NS, UNIT_WEIGHT};
+use crate::policy::{Code, ROUND_ROBIN_NS, SLICE_NS, UNIT_WEIGHT};
 use crate::thread::Thread;
 
 /// Tag of the node by which a thread is in a run queue.
@@ -61,7 +61,7 @@ impl Rooted<Run> for Thread {
 /// What the queue knows of the thread that runs.
 struct Running {
     id: u64,
-    policy: Policy,
+    policy: Code,
     /// 0: the idle thread, which weighs nothing.
     weight: u32,
     run_time: Virtual,
@@ -111,7 +111,7 @@ impl RunQueue {
             real_time: Tree::new(),
             running: Running {
                 id: 0,
-                policy: Policy::Idle,
+                policy: Code(0),
                 weight: 0,
                 run_time: Virtual(0),
                 deadline: Virtual(0),
@@ -192,8 +192,7 @@ impl RunQueue {
 
     /// Puts a thread in. It is in no queue.
     pub fn enter(&mut self, thread: Arc<Thread>, entry: Entry) {
-        let policy = thread.policy();
-        let priority = policy.priority();
+        let priority = thread.policy_code().priority();
         if priority > 0 {
             // Even keys are the front of their priority.
             let key = Virtual(u64::from(99 - priority) * 2 + u64::from(entry != Entry::Preempted));
@@ -211,6 +210,28 @@ impl RunQueue {
         self.add(weight, run_time);
         let inserted = self.fair.insert(thread, deadline, run_time);
         debug_assert!(inserted.is_ok(), "a thread was put in a second run queue");
+    }
+
+    /// Puts in a thread that begins, was woken, or came from another processor. Returns whether it should run at once.
+    pub fn join(&mut self, thread: Arc<Thread>) -> bool {
+        let policy = thread.policy_code();
+        // Compared before it is in: its own weight does not make it eligible.
+        let is_idle = self.is_idle();
+        let (own, other) = (policy.priority(), self.running.policy.priority());
+        if is_idle || own > 0 || other > 0 {
+            self.enter(thread, Entry::Joins);
+            return is_idle || own > other;
+        }
+        let weight = thread.fair.weight.load(Relaxed);
+        self.place(&thread, weight);
+        let (run_time, deadline) = (thread.fair.run_time(), thread.fair.deadline());
+        // Eligible (it is owed something, or nothing), and due before the running one.
+        let is_urgent = run_time <= self.base && deadline < self.running.deadline;
+        thread.fair.queued_weight.store(weight, Relaxed);
+        self.add(weight, run_time);
+        let inserted = self.fair.insert(thread, deadline, run_time);
+        debug_assert!(inserted.is_ok(), "a thread was put in a second run queue");
+        policy.may_preempt() && (is_urgent || self.running.policy.is_idle())
     }
 
     /// Gives a fair thread that joins its place in this queue's virtual time.
@@ -267,16 +288,13 @@ impl RunQueue {
     }
 
     fn is_turn_over(&self, is_yield: bool) -> bool {
-        is_yield
-            || match self.running.policy {
-                Policy::Fifo(_) => false,
-                // The caller comes here at the end of a turn, or because of somebody of higher priority, who will show.
-                Policy::RoundRobin(priority) => {
-                    let first = self.real_time.first().map(|(thread, _)| thread.policy().priority());
-                    first.is_none_or(|first| first <= priority)
-                }
-                _ => self.running.run_time >= self.running.deadline,
-            }
+        let policy = self.running.policy;
+        if is_yield || policy.priority() == 0 {
+            return is_yield || self.running.run_time >= self.running.deadline;
+        }
+        // The caller comes here at the end of a turn, or because of somebody of higher priority, who will show.
+        let first = self.real_time.first().map(|(thread, _)| thread.policy_code().priority());
+        policy.is_round_robin() && first.is_none_or(|first| first <= policy.priority())
     }
 
     /// Takes out the thread that should run.
@@ -301,7 +319,7 @@ impl RunQueue {
             self.running.weight = 0;
             return None;
         };
-        let policy = thread.policy();
+        let policy = thread.policy_code();
         let weight = thread.fair.weight.load(Relaxed);
         let (run_time, deadline) = (thread.fair.run_time(), thread.fair.deadline());
         self.running = Running { id: thread.id(), policy, weight, run_time, deadline, counted_ns: now_ns };
@@ -315,7 +333,7 @@ impl RunQueue {
     pub fn turn_ns(&mut self) -> Option<u64> {
         let running = &mut self.running;
         if running.weight == 0 || running.policy.priority() > 0 {
-            return running.policy.slice_ns();
+            return running.policy.is_round_robin().then_some(ROUND_ROBIN_NS);
         }
         if running.run_time >= running.deadline {
             running.deadline = running.run_time.plus(to_virtual(SLICE_NS, running.weight));
@@ -327,26 +345,6 @@ impl RunQueue {
     /// When the running thread's turn began, or was counted last.
     pub fn counted_ns(&self) -> u64 {
         self.running.counted_ns
-    }
-
-    /// Whether `thread`, which has just come in, should run at once.
-    pub fn should_preempt(&mut self, thread: &Thread) -> bool {
-        if self.is_idle() {
-            return true;
-        }
-        let policy = thread.policy();
-        let (own, other) = (policy.priority(), self.running.policy.priority());
-        if own > 0 || other > 0 {
-            return own > other;
-        }
-        match (policy, self.running.policy) {
-            (Policy::Idle | Policy::Batch, _) => false,
-            (_, Policy::Idle) => true,
-            _ => {
-                let is_eligible = thread.fair.run_time() <= self.now();
-                is_eligible && thread.fair.deadline() < self.running.deadline
-            }
-        }
     }
 
     /// Takes a waiting thread out to go elsewhere, or to be changed; `None` if it does not wait here.
@@ -367,7 +365,7 @@ impl RunQueue {
             self.subtract(weight, run_time);
         }
         change();
-        self.running.policy = thread.policy();
+        self.running.policy = thread.policy_code();
         self.running.weight = thread.fair.weight.load(Relaxed);
         if self.running.policy.priority() == 0 {
             self.place(thread, self.running.weight);

@@ -32,7 +32,8 @@ pub fn run_processor() -> ! {
     // Once it is lit other threads run here, and this one only when they all wait; so everything is in place before the first switch.
     let guard = disable_preemption();
     adopt(|task| {
-        let idle = Thread::new(task, b"idle", 19, Policy::Idle, CpuMask::one(here), None);
+        let mut idle = Thread::new(task, b"idle", 19, Policy::Idle, CpuMask::one(here), None);
+        idle.is_idle = true;
         idle.cpu.store(here as u32, Relaxed);
         let idle = Arc::new(idle);
         let is_first = processor.idle.set(idle.clone()).is_ok();

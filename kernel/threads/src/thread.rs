@@ -15,7 +15,7 @@ use machine::{list::Link, task};
 use crate::account::Account;
 use crate::futex::FutexWaiter;
 use crate::mask::{AtomicMask, CpuMask};
-use crate::policy::Policy;
+use crate::policy::{Code, Policy};
 use crate::queue::{Run, Virtual};
 use crate::state::{State, StateWord};
 use crate::time::Sleep;
@@ -31,6 +31,8 @@ pub(crate) type Name = ArrayVec<u8, NAME_LEN>;
 pub struct Thread {
     task: Task,
     id: u64,
+    /// Whether it is the one that runs when nothing else can.
+    pub(crate) is_idle: bool,
     work: AtomicU32,
     pub(crate) state: StateWord,
     /// The processor that it runs on, or is queued on, or ran on last. Written under the lock of that processor's run queue.
@@ -122,6 +124,7 @@ impl Thread {
         Self {
             task,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            is_idle: false,
             work: AtomicU32::new(0),
             state: StateWord::new(),
             cpu: AtomicU32::new(0),
@@ -138,7 +141,7 @@ impl Thread {
             sleep_cpu: AtomicU32::new(0),
             futex: FutexWaiter::new(),
             account: Account::new(),
-            policy: AtomicU32::new(policy.encode()),
+            policy: AtomicU32::new(policy.encode().0),
             nice: AtomicI8::new(nice),
             affinity: AtomicMask::new(affinity),
             name: SpinLock::new(Rank::Log, short(name)),
@@ -230,7 +233,12 @@ impl Thread {
 
     /// The scheduling policy.
     pub fn policy(&self) -> Policy {
-        Policy::decode(self.policy.load(Ordering::Relaxed))
+        self.policy_code().decode()
+    }
+
+    #[inline]
+    pub(crate) fn policy_code(&self) -> Code {
+        Code(self.policy.load(Ordering::Relaxed))
     }
 
     /// Changes the scheduling policy, also of a thread that runs or waits to run.
@@ -250,7 +258,7 @@ impl Thread {
     }
 
     fn store_policy(&self, policy: Policy, nice: i8) {
-        self.policy.store(policy.encode(), Ordering::Relaxed);
+        self.policy.store(policy.encode().0, Ordering::Relaxed);
         self.nice.store(nice, Ordering::Relaxed);
         self.fair.weight.store(policy.weight(nice), Ordering::Relaxed);
     }

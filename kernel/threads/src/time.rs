@@ -109,7 +109,7 @@ pub fn sleep_until(deadline_ns: u64, interruptible: bool) -> Result<(), WaitErro
     let _timer = SleepTimer::arm(thread.to_arc(), deadline_ns);
     loop {
         thread.state.prepare(interruptible);
-        match wait.end() {
+        match wait.end(&thread) {
             None => schedule::park(),
             Some(end) => {
                 thread.state.cancel();
@@ -227,8 +227,9 @@ impl Drop for Timer {
 pub(crate) fn on_deadline() {
     let processor = PROCESSORS.on(cpu::current());
     let now_ns = clock::now_ns();
+    processor.disarm();
     if processor.tick_ns.load(Relaxed) <= now_ns {
-        account::charge_current(processor, now_ns, true);
+        account::charge(processor, &current(), now_ns, true);
         processor.tick_ns.store(now_ns + TICK_NS, Relaxed);
     }
     if processor.next_timer_ns.load(Relaxed) <= now_ns {

@@ -33,9 +33,10 @@ impl Wait {
         self
     }
 
-    /// Whether the calling thread's wait is over, condition or not.
-    pub(crate) fn end(&self) -> Option<WaitError> {
-        if self.interruptible && current().is_interrupted() {
+    /// Whether the wait of `thread`, the current one, is over, condition or not.
+    #[inline]
+    pub(crate) fn end(&self, thread: &Thread) -> Option<WaitError> {
+        if self.interruptible && thread.is_interrupted() {
             return Some(WaitError::Interrupted);
         }
         self.deadline_ns
@@ -162,20 +163,24 @@ impl WaitQueue {
         loop {
             thread.state.prepare(wait.interruptible);
             self.enter(thread.to_arc());
-            let outcome = match condition() {
-                Some(found) => Some(Ok(found)),
-                None => wait.end().map(Err),
-            };
-            if let Some(outcome) = outcome {
+            if let Some(found) = condition() {
                 thread.state.cancel();
-                // A wake-up that was meant for this thread and is not needed goes to the next one.
-                if !self.leave(&thread) && outcome.is_err() {
+                self.leave(&thread);
+                return Ok(found);
+            }
+            if let Some(end) = wait.end(&thread) {
+                thread.state.cancel();
+                // A wake-up that was meant for this thread goes to the next one.
+                if !self.leave(&thread) {
                     self.wake_one();
                 }
-                return outcome;
+                return Err(end);
             }
             schedule::park();
             self.leave(&thread);
+            if let Some(found) = condition() {
+                return Ok(found);
+            }
         }
     }
 

@@ -73,7 +73,7 @@ impl Waiter {
         loop {
             thread.state.prepare(wait.interruptible);
             let outcome =
-                if sleeper.is_told.swap(false, SeqCst) { Some(Ok(())) } else { wait.end().map(Err) };
+                if sleeper.is_told.swap(false, SeqCst) { Some(Ok(())) } else { wait.end(thread).map(Err) };
             if let Some(outcome) = outcome {
                 thread.state.cancel();
                 return outcome;
