@@ -135,7 +135,8 @@ fn prepare(process: &Arc<Process>, target: Option<&Arc<Task>>, signal: Signal, i
     process.with_actions(|actions| {
         let does_default = actions.get(signal).sa_handler == SIG_DFL || SigSet::UNBLOCKABLE.contains(signal);
         if is_protected && does_default {
-            return false;
+            // A blocked one waits all the same: the process may want to take it by sigwait(3).
+            return is_blocked && !SigSet::UNBLOCKABLE.contains(signal);
         }
         is_blocked || !actions.is_ignored(signal)
     })
