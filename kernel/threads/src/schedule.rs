@@ -10,7 +10,7 @@ use machine::{clock, cpu};
 use crate::account::{self, TICK_NS};
 use crate::balance;
 use crate::processor::{IDLE, LIT, NEVER, PROCESSORS, Processor};
-use crate::queue::{Entry, RunQueue};
+use crate::queue::RunQueue;
 use crate::state::Woken;
 use crate::thread::{Thread, current, try_current};
 
@@ -58,11 +58,20 @@ pub(crate) fn schedule(reason: Reason) {
             drop(queue);
             set_turn(processor, None, now_ns);
             return;
-        } else {
-            queue.put_back(thread.to_arc(), reason == Reason::Yields);
         }
     }
-    let mut next = queue.choose();
+    let mut next = if stays {
+        let next = queue.exchange(&thread, reason == Reason::Yields);
+        if next.is_none() {
+            let turn_ns = queue.turn_ns();
+            drop(queue);
+            set_turn(processor, turn_ns, now_ns);
+            return;
+        }
+        next
+    } else {
+        queue.choose()
+    };
     if next.is_none() {
         drop(queue);
         let stolen = balance::steal(here, &guard);
@@ -232,7 +241,7 @@ pub(crate) fn reweigh(thread: &Thread, change: impl FnOnce()) {
         }
         if let Some(found) = queue.remove(thread) {
             change();
-            queue.enter(found, Entry::Joins);
+            queue.join(found);
         } else if queue.is_running(thread.id()) {
             queue.change_running(thread, change);
         } else {
