@@ -27,7 +27,11 @@ pub fn run(mut caller: Caller) {
             work.load(Ordering::Relaxed) & BEFORE_ENTRY != 0
                 || sequence.as_ref().is_some_and(|sequence| sequence.is_stale(&thread))
         };
-        match caller.context.run(has_work) {
+        // A tick inside `run` charges the mode that it interrupted.
+        thread.charge_user();
+        let trap = caller.context.run(has_work);
+        thread.charge_system();
+        match trap {
             Trap::Call => calls::dispatch(&mut caller),
             Trap::Fault { address, access, is_protection } => {
                 page_fault(&mut caller, address, access, is_protection);
