@@ -27,12 +27,13 @@ pub(crate) fn choose_processor(thread: &Thread, here: usize, is_synchronous: boo
         return last;
     }
     let may_run_on = |cpu| thread.affinity.contains(cpu) && LIT.contains(cpu);
-    if is_synchronous && may_run_on(here) && load(here) <= 1 {
-        return here;
-    }
     let is_last_allowed = may_run_on(last);
     if is_last_allowed && IDLE.remove(last) {
         return last;
+    }
+    // The waker is about to leave its processor to the thread that it wakes.
+    if is_synchronous && may_run_on(here) && load(here) <= 1 {
+        return here;
     }
     if let Some(idle) = take_idle(thread) {
         return idle;
