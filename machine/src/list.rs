@@ -1,11 +1,11 @@
 //! Intrusive doubly linked lists of shared things.
 //!
 //! The links are in the items, so putting one in a list allocates nothing and taking it out of the middle
-//! searches nothing. A list owns a reference to each of its items. An item can be in as many lists at once as
-//! it has [`Link`]s, told apart by a tag type.
+//! searches nothing. A list owns a reference to each of its items. An item can be in as many lists at once
+//! as it has [`Link`]s, told apart by a tag type.
 //!
-//! What keeps this safe: a link notes the list that it is in. It is claimed with an atomic exchange when its
-//! item is pushed, and from then on its pointers are only used through `&mut` to that very list.
+//! What keeps this safe: a link notes the list that it is in. It is claimed with an atomic exchange when
+//! its item is pushed, and from then on its pointers are only used through `&mut` to that very list.
 
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
@@ -34,8 +34,8 @@ struct Pointers<T, Tag> {
     item: *const T,
 }
 
-// SAFETY: the pointers are only used through `&mut List` of the list whose number the link carries; that one,
-// and the references it owns, may be used from any thread when items may be shared.
+// SAFETY: the pointers are only used through `&mut List` of the list whose number the link carries; that
+// one, and the references it owns, may be used from any thread when items may be shared.
 unsafe impl<T: Send + Sync, Tag> Sync for Link<T, Tag> {}
 // SAFETY: a link that is moved is in no list, since a list's reference keeps its item in place.
 unsafe impl<T: Send + Sync, Tag> Send for Link<T, Tag> {}
@@ -129,8 +129,8 @@ impl<T: Linked<Tag>, Tag> List<T, Tag> {
         }
         let link = core::ptr::from_ref(link);
         let pointers = Pointers { previous, next, item: Arc::into_raw(item) };
-        // SAFETY: the exchange gave this link to this list, of which we have `&mut`. It lives in (or as long
-        // as) the item, to which the list owns a reference from here on.
+        // SAFETY: the exchange gave this link to this list, of which we have `&mut`. It lives in (or as
+        // long as) the item, to which the list owns a reference from here on.
         unsafe { *(*link).pointers.get() = pointers };
         // SAFETY: links in this list are alive and ours.
         match unsafe { previous.as_ref() } {

@@ -1,10 +1,10 @@
-//! Intrusive ordered trees of shared things, which also find the first item whose second value does not pass
-//! a limit.
+//! Intrusive ordered trees of shared things, which also find the first item whose second value does not
+//! pass a limit.
 //!
 //! For run queues (ordered by virtual deadline, limited by virtual run time), timers and futex buckets. As
-//! with [`list`](crate::list), links are in the items, nothing is allocated, and what keeps it safe is that a
-//! link notes its tree. The tree is a treap (Seidel and Aragon 1996): a binary search tree by key and a heap
-//! by pseudo-random priority, so that its depth is logarithmic whatever the keys are.
+//! with [`list`](crate::list), links are in the items, nothing is allocated, and what keeps it safe is that
+//! a link notes its tree. The tree is a treap (Seidel and Aragon 1996): a binary search tree by key and a
+//! heap by pseudo-random priority, so that its depth is logarithmic whatever the keys are.
 
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
@@ -176,8 +176,8 @@ impl<T: Rooted<Tag>, Tag> Tree<T, Tag> {
         let mut parent = null();
         let mut at = self.root;
         let mut is_left = false;
-        // SAFETY: the exchange gave `node` to this tree, of which we have `&mut`; every other node visited is
-        // in the tree. No two references to the same fields are held at a time.
+        // SAFETY: the exchange gave `node` to this tree, of which we have `&mut`; every other node visited
+        // is in the tree. No two references to the same fields are held at a time.
         unsafe {
             while !at.is_null() {
                 let above = fields(at);
@@ -384,8 +384,8 @@ impl<T: Rooted<Tag>, Tag> Tree<T, Tag> {
         unsafe { (!found.is_null()).then(|| self.unroot(found)) }
     }
 
-    /// Looks at the items in order, from the first whose key is not below `from`, and takes out the first for which `look` breaks with `true`; nothing
-    /// when it breaks with `false` or never.
+    /// Looks at the items in order, from the first whose key is not below `from`, and takes out the first
+    /// for which `look` breaks with `true`; nothing when it breaks with `false` or never.
     pub fn pop_where(
         &mut self,
         from: Option<T::Key>,

@@ -1,4 +1,5 @@
-//! Address spaces and user memory on the hosted machine. Each test is a process of its own (`cargo nextest`).
+//! Address spaces and user memory on the hosted machine. Each test is a process of its own (`cargo
+//! nextest`).
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
 //! Whose time a processor's time was.
 //!
-//! The clock is read at switches and ticks, never at the entry to the kernel. So the sum of a thread's times is exact, and the split between user and kernel
-//! is sampled, as in Linux: a tick (every 10 ms while a program runs) charges all since the last reading to the mode that it interrupted, a switch to the mode of the last tick.
+//! The clock is read at switches and ticks, never at the entry to the kernel. So the sum of a thread's
+//! times is exact, and the split between user and kernel is sampled, as in Linux: a tick (every 10 ms while
+//! a program runs) charges all since the last reading to the mode that it interrupted, a switch to the mode
+//! of the last tick.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
@@ -94,7 +96,8 @@ impl Thread {
     }
 }
 
-/// Charges `thread`, which is the current one, for the time since the last reading of the clock on this processor; called with interrupts held off.
+/// Charges `thread`, which is the current one, for the time since the last reading of the clock on this
+/// processor; called with interrupts held off.
 pub(crate) fn charge(processor: &Processor, thread: &Thread, now_ns: u64, is_sample: bool) {
     let since = processor.charged_ns.load(Relaxed);
     processor.charged_ns.store(now_ns, Relaxed);

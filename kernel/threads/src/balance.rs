@@ -1,8 +1,9 @@
 //! Which processor a thread runs on.
 //!
-//! A thread stays where it ran last, where its cache is warm, unless that processor is busy and another idles. Processors take work from
-//! others in two moments only, so that busy threads stay put: when they would idle, and (the busier one gives) when a turn ends with two more threads wanting it than
-//! another processor.
+//! A thread stays where it ran last, where its cache is warm, unless that processor is busy and another
+//! idles. Processors take work from others in two moments only, so that busy threads stay put: when they
+//! would idle, and (the busier one gives) when a turn ends with two more threads wanting it than another
+//! processor.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
@@ -55,7 +56,8 @@ fn least_loaded(thread: &Thread) -> Option<usize> {
     LIT.load().intersection(&thread.affinity.load()).iter().min_by_key(|&cpu| load(cpu))
 }
 
-/// Takes a waiting thread from the busiest processor that can spare one, for `here`, which would idle. No lock is held.
+/// Takes a waiting thread from the busiest processor that can spare one, for `here`, which would idle. No
+/// lock is held.
 pub(crate) fn steal(here: usize, _guard: &IrqGuard) -> Option<Arc<Thread>> {
     let others = (0..cpu::count()).filter(|&cpu| cpu != here && LIT.contains(cpu) && load(cpu) > 1);
     let victim = others.max_by_key(|&cpu| load(cpu))?;
@@ -67,7 +69,8 @@ pub(crate) fn steal(here: usize, _guard: &IrqGuard) -> Option<Arc<Thread>> {
     Some(thread)
 }
 
-/// After a choice with `waiting` threads left over: gives one to a processor that idles, or that has fewer by two.
+/// After a choice with `waiting` threads left over: gives one to a processor that idles, or that has fewer
+/// by two.
 pub(crate) fn push_surplus(here: usize, waiting: usize, guard: &IrqGuard) {
     let own = waiting as u32 + 1;
     let others = (0..cpu::count()).filter(|&cpu| cpu != here && LIT.contains(cpu));

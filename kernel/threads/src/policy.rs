@@ -9,7 +9,8 @@ pub enum Policy {
     Batch,
     /// `SCHED_IDLE`: a share so small that it counts only when nobody else wants the processor.
     Idle,
-    /// `SCHED_FIFO` with priority 1 (lowest) to 99: runs until it waits or yields, before all threads of lower priority.
+    /// `SCHED_FIFO` with priority 1 (lowest) to 99: runs until it waits or yields, before all threads of
+    /// lower priority.
     Fifo(u8),
     /// `SCHED_RR`: as FIFO, but takes turns with threads of the same priority.
     RoundRobin(u8),
@@ -23,7 +24,8 @@ pub(crate) const UNIT_WEIGHT: u64 = 1024;
 /// Weight of [`Policy::Idle`] (Linux: `WEIGHT_IDLEPRIO`).
 const IDLE_WEIGHT: u32 = 3;
 
-/// Weight of each nice value from -20 on: a step changes the share between two threads by about 10 % (Linux: `sched_prio_to_weight`).
+/// Weight of each nice value from -20 on: a step changes the share between two threads by about 10 %
+/// (Linux: `sched_prio_to_weight`).
 const WEIGHTS: [u32; 40] = [
     88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, //
     9548, 7620, 6100, 4904, 3906, 3121, 2501, 1991, 1586, 1277, //

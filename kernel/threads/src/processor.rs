@@ -29,12 +29,14 @@ pub(crate) const NEVER: u64 = u64::MAX;
 
 pub(crate) struct Processor {
     pub queue: SpinLock<RunQueue, Irq>,
-    /// The thread that was switched away from because it may not run here any more, until the next one sees it off.
+    /// The thread that was switched away from because it may not run here any more, until the next one sees
+    /// it off.
     moving: SpinLock<Option<Arc<Thread>>, Irq>,
     has_moving: AtomicBool,
     /// Runs when nothing else can.
     pub idle: Once<Arc<Thread>>,
-    /// Threads that want the processor: those in the queue, and the current one unless it is the idle thread. A hint for others; exact under the queue's lock.
+    /// Threads that want the processor: those in the queue, and the current one unless it is the idle
+    /// thread. A hint for others; exact under the queue's lock.
     pub load: AtomicU32,
     /// For when the timer is armed.
     pub armed_ns: AtomicU64,
@@ -97,8 +99,8 @@ impl Processor {
         self.moving.lock().take()
     }
 
-    /// Arms the timer of this processor (which must be the calling one) for whatever comes first. Nothing is done when it is armed for that moment or an
-    /// earlier one: then the interrupt arms it anew.
+    /// Arms the timer of this processor (which must be the calling one) for whatever comes first. Nothing
+    /// is done when it is armed for that moment or an earlier one: then the interrupt arms it anew.
     #[inline]
     pub fn arm(&self) {
         let turn = self.turn_end_ns.load(Relaxed).min(self.tick_ns.load(Relaxed));

@@ -1,8 +1,10 @@
-//! The run queue of a processor: earliest eligible virtual deadline first (Stoica and Abdel-Wahab 1995), below the real-time priorities.
+//! The run queue of a processor: earliest eligible virtual deadline first (Stoica and Abdel-Wahab 1995),
+//! below the real-time priorities.
 //!
-//! Each fair thread has a virtual run time that grows, while it runs, at a rate inverse to its weight. The weighted average over all that
-//! want the processor is the virtual time: whoever is not ahead of it is owed something and is *eligible*. Of those, the one whose next turn is due
-//! first runs. A thread that leaves keeps its lag (what it was owed, or had too much), so sleeping neither earns nor loses anything.
+//! Each fair thread has a virtual run time that grows, while it runs, at a rate inverse to its weight. The
+//! weighted average over all that want the processor is the virtual time: whoever is not ahead of it is
+//! owed something and is *eligible*. Of those, the one whose next turn is due first runs. A thread that
+//! leaves keeps its lag (what it was owed, or had too much), so sleeping neither earns nor loses anything.
 
 use alloc::sync::Arc;
 use core::cmp::Ordering as Order;
@@ -182,7 +184,8 @@ impl RunQueue {
         self.moment = self.moment.wrapping_add(span.wrapping_mul(i64::from(running.weight)));
     }
 
-    /// Puts in a thread that begins, was woken, or came from another processor; it is in no queue. Returns whether it should run at once.
+    /// Puts in a thread that begins, was woken, or came from another processor; it is in no queue. Returns
+    /// whether it should run at once.
     pub fn join(&mut self, thread: Arc<Thread>) -> bool {
         let policy = thread.policy_code();
         let (own, other) = (policy.priority(), self.running.policy.priority());
@@ -249,7 +252,8 @@ impl RunQueue {
         self.running.weight = 0;
     }
 
-    /// The running thread wants to go on, and others wait. Gives the one that should run, with this one put among those that wait; `None`: this one goes on.
+    /// The running thread wants to go on, and others wait. Gives the one that should run, with this one put
+    /// among those that wait; `None`: this one goes on.
     pub fn exchange(&mut self, thread: &Current<Thread>, is_yield: bool) -> Option<Arc<Thread>> {
         let policy = thread.policy_code();
         let priority = policy.priority();
@@ -295,9 +299,11 @@ impl RunQueue {
             if self.running.is_fair {
                 self.subtract(self.running.weight, self.running.run_time);
             }
-            // The caller comes here at the end of a turn, or because of somebody of higher priority, who will show.
+            // The caller comes here at the end of a turn, or because of somebody of higher priority, who
+            // will show.
             let first = self.real_time.first().map(|(thread, _)| thread.policy_code().priority());
-            let is_turn_over = is_yield || policy.is_round_robin() && first.is_none_or(|first| first <= priority);
+            let is_turn_over =
+                is_yield || policy.is_round_robin() && first.is_none_or(|first| first <= priority);
             self.insert_real_time(thread, priority, !is_turn_over);
         } else if self.running.is_fair {
             self.end_turn(is_yield);
@@ -326,7 +332,8 @@ impl RunQueue {
         }
     }
 
-    /// Makes `thread`, which [`choose`](Self::choose) or [`exchange`](Self::exchange) gave, the one that runs; `None`: the idle thread does. Returns how long its turn is, in nanoseconds.
+    /// Makes `thread`, which [`choose`](Self::choose) or [`exchange`](Self::exchange) gave, the one that
+    /// runs; `None`: the idle thread does. Returns how long its turn is, in nanoseconds.
     pub fn run(&mut self, thread: Option<&Thread>, now_ns: u64) -> Option<u64> {
         let Some(thread) = thread else {
             self.running.weight = 0;
@@ -392,7 +399,8 @@ impl RunQueue {
         }
     }
 
-    /// Takes out a waiting thread that could run on processor `cpu`, the most urgent first. Only the first few are looked at, for the time that it takes.
+    /// Takes out a waiting thread that could run on processor `cpu`, the most urgent first. Only the first
+    /// few are looked at, for the time that it takes.
     pub fn remove_movable(&mut self, cpu: usize) -> Option<Arc<Thread>> {
         let mut looks = 8;
         let mut can_move = |thread: &Thread, _| {

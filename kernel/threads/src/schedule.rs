@@ -17,7 +17,8 @@ use crate::thread::{Thread, current, try_current};
 /// Why the current thread comes to the switch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Somebody asked for another choice. The thread goes on wanting the processor, even if it was about to park.
+    /// Somebody asked for another choice. The thread goes on wanting the processor, even if it was about to
+    /// park.
     Preempted,
     /// It has announced to park, or has ended.
     Parks,
@@ -25,7 +26,8 @@ pub(crate) enum Reason {
     Yields,
 }
 
-/// Chooses the thread that should run on this processor, and runs it. Returns when the calling thread is chosen again.
+/// Chooses the thread that should run on this processor, and runs it. Returns when the calling thread is
+/// chosen again.
 pub(crate) fn schedule(reason: Reason) {
     let guard = disable_interrupts();
     let here = cpu::current();
@@ -147,8 +149,8 @@ impl Processor {
     }
 }
 
-/// What the thread that was switched to does for the one that was left: sees it off if it must move. (If this one is switched away or moved before it comes
-/// to that, the next choice on the processor does it.)
+/// What the thread that was switched to does for the one that was left: sees it off if it must move. (If
+/// this one is switched away or moved before it comes to that, the next choice on the processor does it.)
 #[inline]
 pub(crate) fn finish_switch() {
     if PROCESSORS.on(cpu::current()).has_moving() {
@@ -184,7 +186,8 @@ pub(crate) fn begin(thread: Arc<Thread>) {
     enqueue(thread, false);
 }
 
-/// Puts a thread that is in no queue in one. `is_synchronous`: the caller is about to wait, so the thread should run here, then.
+/// Puts a thread that is in no queue in one. `is_synchronous`: the caller is about to wait, so the thread
+/// should run here, then.
 fn enqueue(thread: Arc<Thread>, is_synchronous: bool) {
     let guard = disable_interrupts();
     let here = cpu::current();
@@ -303,7 +306,8 @@ pub fn yield_now() {
     schedule(Reason::Yields);
 }
 
-/// Ends the current thread. What it still has on its stack is never dropped, so threads return from their body instead where they can.
+/// Ends the current thread. What it still has on its stack is never dropped, so threads return from their
+/// body instead where they can.
 pub fn exit() -> ! {
     current().end();
     schedule(Reason::Parks);

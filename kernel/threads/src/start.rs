@@ -13,8 +13,8 @@ use crate::processor::{IDLE, LIT, PROCESSORS, Processor};
 use crate::thread::Thread;
 use crate::{futex, load, schedule, softirq, time};
 
-/// Prepares the scheduler. Called once, by the processor that booted, when the number of processors is known; threads can be spawned from then on. They run when
-/// the processors call [`run_processor`].
+/// Prepares the scheduler. Called once, by the processor that booted, when the number of processors is
+/// known; threads can be spawned from then on. They run when the processors call [`run_processor`].
 pub fn start() {
     PROCESSORS.init(|_| Processor::new());
     futex::init();
@@ -25,11 +25,13 @@ pub fn start() {
     LIT.insert(cpu::current());
 }
 
-/// Makes the calling flow of control the idle thread of its processor, and runs threads there for ever. Each processor calls it once, after [`start`], with nothing held.
+/// Makes the calling flow of control the idle thread of its processor, and runs threads there for ever.
+/// Each processor calls it once, after [`start`], with nothing held.
 pub fn run_processor() -> ! {
     let here = cpu::current();
     let processor = PROCESSORS.on(here);
-    // Once it is lit other threads run here, and this one only when they all wait; so everything is in place before the first switch.
+    // Once it is lit other threads run here, and this one only when they all wait; so everything is in
+    // place before the first switch.
     let guard = disable_preemption();
     adopt(|task| {
         let mut idle = Thread::new(task, b"idle", 19, Policy::Idle, CpuMask::one(here), None);

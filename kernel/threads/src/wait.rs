@@ -75,8 +75,9 @@ impl Linked<Waiting> for Thread {
 
 /// Threads that wait, first come first woken.
 ///
-/// The condition is whatever the waiter tests; the queue only sees to it that it is tested again after each wake-up. Whoever makes a condition true calls one of
-/// the `wake` functions afterwards: from any context, with or without the lock that guards the condition.
+/// The condition is whatever the waiter tests; the queue only sees to it that it is tested again after each
+/// wake-up. Whoever makes a condition true calls one of the `wake` functions afterwards: from any context,
+/// with or without the lock that guards the condition.
 pub struct WaitQueue {
     /// As many as are in the list, to be seen without the lock.
     len: AtomicU32,
@@ -103,7 +104,8 @@ impl WaitQueue {
         self.has_waiters() && self.wake_first(false)
     }
 
-    /// As [`wake_one`](Self::wake_one), by a thread that is about to wait itself: the woken thread is to run on this processor, then. For pipes and the like.
+    /// As [`wake_one`](Self::wake_one), by a thread that is about to wait itself: the woken thread is to
+    /// run on this processor, then. For pipes and the like.
     #[inline]
     pub fn wake_one_sync(&self) -> bool {
         self.has_waiters() && self.wake_first(true)
@@ -133,8 +135,9 @@ impl WaitQueue {
                 thread
             };
             match thread {
-                // One that was woken by something else at the same time tests its condition anyway, but so that a single wake-up is not
-                // spent on a thread whose wait has just timed out, the next one is woken as well.
+                // One that was woken by something else at the same time tests its condition anyway, but so
+                // that a single wake-up is not spent on a thread whose wait has just timed out, the next
+                // one is woken as well.
                 Some(thread) => {
                     if schedule::wake(thread, is_synchronous) {
                         return true;
@@ -147,8 +150,8 @@ impl WaitQueue {
 
     /// Waits until `condition` gives something, and returns that.
     ///
-    /// The condition is tested first at once, and then after each wake-up; it may take spin locks but must not sleep, and it may find what it waits for
-    /// taken away again by others. Called with nothing held.
+    /// The condition is tested first at once, and then after each wake-up; it may take spin locks but must
+    /// not sleep, and it may find what it waits for taken away again by others. Called with nothing held.
     pub fn wait_until<R>(
         &self,
         wait: Wait,

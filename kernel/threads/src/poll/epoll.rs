@@ -1,7 +1,8 @@
 //! Epoll: items that stay subscribed, and the list of those that are ready.
 //!
-//! An item goes on the ready list when one of its sources notifies it, and is polled only when somebody collects. A level-triggered item stays on the list for as
-//! long as a poll finds events; an edge-triggered one leaves it when it is reported; a one-shot item is not reported again before it is changed.
+//! An item goes on the ready list when one of its sources notifies it, and is polled only when somebody
+//! collects. A level-triggered item stays on the list for as long as a poll finds events; an edge-triggered
+//! one leaves it when it is reported; a one-shot item is not reported again before it is changed.
 
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
@@ -63,7 +64,8 @@ pub struct Epoll {
     core: Arc<Core>,
 }
 
-/// Descriptor number, and the identity of the open file behind it: the same number can come to mean another file while the old one lives on.
+/// Descriptor number, and the identity of the open file behind it: the same number can come to mean another
+/// file while the old one lives on.
 type Key = (u64, usize);
 
 /// What items refer to.
@@ -279,13 +281,15 @@ impl Epoll {
         }
     }
 
-    /// Makes sure that this instance may watch `other`: that nobody up from here is `other`, and that it does not become too deep.
+    /// Makes sure that this instance may watch `other`: that nobody up from here is `other`, and that it
+    /// does not become too deep.
     fn admit(&self, other: &Epoll) -> Result<crate::MutexGuard<'static, ()>, AddError> {
         if Arc::ptr_eq(&self.core, &other.core) {
             return Err(AddError::Invalid);
         }
         let guard = NESTING.lock();
-        // Instances and the height that they would have; those on the way up that are not raised need no second visit.
+        // Instances and the height that they would have; those on the way up that are not raised need no
+        // second visit.
         let mut raised: Vec<(Arc<Core>, u32)> = Vec::new();
         let mut next = 0;
         raised.try_reserve(1).map_err(|_| AddError::OutOfMemory)?;
@@ -313,7 +317,8 @@ impl Epoll {
         Ok(guard)
     }
 
-    /// Waits until something is ready and gives up to `most` of it to `report`, which says whether it could take it; returns how many it took. May sleep.
+    /// Waits until something is ready and gives up to `most` of it to `report`, which says whether it could
+    /// take it; returns how many it took. May sleep.
     pub fn wait(
         &self,
         most: usize,
@@ -368,7 +373,8 @@ impl Linked<Again> for Item {
 }
 
 impl Epoll {
-    /// Puts level-triggered items that were reported back at the end of the ready list: the next collector polls them again.
+    /// Puts level-triggered items that were reported back at the end of the ready list: the next collector
+    /// polls them again.
     fn keep_ready(&self, mut again: List<Item, Again>) {
         if again.is_empty() {
             return;

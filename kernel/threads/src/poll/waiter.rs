@@ -14,7 +14,8 @@ use crate::wait::{Wait, WaitError};
 
 /// Collects subscriptions, and waits until one of them is notified. They end when it is dropped.
 ///
-/// poll(2) is: poll everything with the waiter; if nothing holds, [`wait`](Self::wait), poll everything without it, and so on.
+/// poll(2) is: poll everything with the waiter; if nothing holds, [`wait`](Self::wait), poll everything
+/// without it, and so on.
 pub struct Waiter {
     target: Target,
     watches: Vec<Arc<Watch>>,
@@ -47,7 +48,8 @@ impl Waiter {
         Self { target: Target::Item(item), watches: Vec::new(), has_failed: false }
     }
 
-    /// Subscribes to `source`. Called by implementations of [`Pollable::poll`](super::Pollable::poll) before they look at their state.
+    /// Subscribes to `source`. Called by implementations of [`Pollable::poll`](super::Pollable::poll)
+    /// before they look at their state.
     pub fn watch(&mut self, source: &PollSource, interest: Events) {
         if self.watches.try_reserve(1).is_err() {
             self.has_failed = true;

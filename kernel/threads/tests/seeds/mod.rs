@@ -6,7 +6,8 @@ use std::time::Duration;
 /// How long one run may take, many times what it needs.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Runs `body` on machines of `cpus` processors with the seeds 0 to `seeds`. `SEED=n` (and `CPUS=n`, for a test of several numbers) in the environment runs just that one, for a failure to be looked into.
+/// Runs `body` on machines of `cpus` processors with the seeds 0 to `seeds`. `SEED=n` (and `CPUS=n`, for a
+/// test of several numbers) in the environment runs just that one, for a failure to be looked into.
 pub fn over_seeds(cpus: usize, seeds: u64, body: fn()) {
     if let Ok(seed) = std::env::var("SEED") {
         if std::env::var("CPUS").is_ok_and(|wanted| wanted != cpus.to_string()) {
