@@ -8,8 +8,8 @@ use abi::signal::Signal;
 use abi::signal::info::{SI_USER, SigInfo};
 use files::{OpenFile, Seek};
 use machine::address::{USER_END, UserAddress};
+use memory::Source;
 use memory::user::{self, UserSink, UserSource};
-use memory::{Sink, Source};
 
 use super::Arguments;
 use super::arguments::MAX_TRANSFER;
@@ -206,7 +206,8 @@ pub fn pwritev2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if !(HINTS | SYNCHRONOUS).contains(flags) {
         return Err(Errno::EOPNOTSUPP);
     }
-    let written = if arguments.long(3) == -1 { writev(caller, arguments)? } else { pwritev(caller, arguments)? };
+    let written =
+        if arguments.long(3) == -1 { writev(caller, arguments)? } else { pwritev(caller, arguments)? };
     if flags.intersects(SYNCHRONOUS) {
         caller.descriptors.get(arguments.int(0))?.sync(!flags.contains(ReadWriteFlags::SYNC))?;
     }

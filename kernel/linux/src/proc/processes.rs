@@ -39,12 +39,16 @@ const ENTRIES: &[(&str, Kind, MakeNode)] = &[
     ("status", Kind::Regular, |subject| text(subject, status::status)),
     ("comm", Kind::Regular, comm),
     ("cmdline", Kind::Regular, |subject| program_bytes(subject, |layout| layout.arguments)),
-    ("environ", Kind::Regular, |subject| program_bytes(subject, |layout| layout.environment).permissions(0o400)),
+    ("environ", Kind::Regular, |subject| {
+        program_bytes(subject, |layout| layout.environment).permissions(0o400)
+    }),
     ("auxv", Kind::Regular, |subject| text(subject, auxiliary).permissions(0o400)),
     ("maps", Kind::Regular, |subject| text(subject, maps::maps)),
     ("smaps", Kind::Regular, |subject| text(subject, maps::smaps)),
     ("smaps_rollup", Kind::Regular, |subject| text(subject, maps::rollup)),
-    ("fd", Kind::Directory, |subject| Node::directory(DescriptorDirectory::links(subject)).permissions(0o500)),
+    ("fd", Kind::Directory, |subject| {
+        Node::directory(DescriptorDirectory::links(subject)).permissions(0o500)
+    }),
     ("fdinfo", Kind::Directory, |subject| Node::directory(DescriptorDirectory::details(subject))),
     ("exe", Kind::Symlink, |subject| links::place(subject, links::executable)),
     ("cwd", Kind::Symlink, |subject| links::place(subject, links::working_directory)),
@@ -110,7 +114,8 @@ fn oom_adjustment(subject: &Subject) -> Node {
             return Err(Errno::EINVAL);
         }
         let is_better = number < changed.process.oom_adjustment.load(Ordering::Relaxed) as i32;
-        let may = Task::current().is_none_or(|task| task.credentials().has(abi::capability::CAP_SYS_RESOURCE));
+        let may =
+            Task::current().is_none_or(|task| task.credentials().has(abi::capability::CAP_SYS_RESOURCE));
         if is_better && !may {
             return Err(Errno::EACCES);
         }
@@ -192,8 +197,12 @@ fn list_numbers(numbers: &[i32], position: u64, visit: &mut dyn FnMut(Listed<'_>
         }
         let mut name = Text::default();
         put!(&mut name, "{number}");
-        let entry =
-            Listed { name: name.bytes(), number: (number as u64) << 13 | mark, kind: Kind::Directory, next: at + 1 };
+        let entry = Listed {
+            name: name.bytes(),
+            number: (number as u64) << 13 | mark,
+            kind: Kind::Directory,
+            next: at + 1,
+        };
         if !visit(entry) {
             break;
         }

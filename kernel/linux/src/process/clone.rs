@@ -100,8 +100,11 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
     let reserved = namespaces.pids.allocate()?;
     let tid = reserved.pid();
 
-    let descriptors =
-        if flags.contains(CloneFlags::FILES) { caller.descriptors.clone() } else { caller.descriptors.duplicate()? };
+    let descriptors = if flags.contains(CloneFlags::FILES) {
+        caller.descriptors.clone()
+    } else {
+        caller.descriptors.duplicate()?
+    };
     let place = if flags.contains(CloneFlags::FS) { caller.place.clone() } else { caller.place.duplicate() };
     let space = if flags.contains(CloneFlags::VM) { caller.space.clone() } else { caller.space.fork()? };
 

@@ -104,7 +104,12 @@ pub fn end_all(process: &Arc<Process>) {
 }
 
 /// Whether `sender` may send `signal` to `target` (kill(2)).
-pub fn is_permitted(sender: &Process, credentials: &Credentials, target: &Process, signal: Option<Signal>) -> bool {
+pub fn is_permitted(
+    sender: &Process,
+    credentials: &Credentials,
+    target: &Process,
+    signal: Option<Signal>,
+) -> bool {
     let Some(theirs) = target.leader().map(|task| task.credentials()) else { return true };
     let ids = [theirs.suid, theirs.uid];
     credentials.has(CAP_KILL)
