@@ -154,14 +154,16 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
     reserved.keep();
     let parent = threads::current();
     let builder = threads::Builder::new(&parent.name()).inherit(&parent).space(child.space.space().clone());
-    if builder.spawn(move || begin(child, set_child_tid)).is_err() {
+    let Ok(thread) = builder.build(move || begin(child, set_child_tid)) else {
         withdraw(&task, is_thread);
         return Err(Errno::ENOMEM);
-    }
+    };
     if flags.contains(CloneFlags::PARENT_SETTID) {
-        // Linux ignores an address that cannot be written, too.
+        // Before the child runs: the word may be the one that its end clears. Linux ignores an address that cannot be written, too.
         let _ = user::write_value(UserAddress(arguments.parent_tid as usize), &tid);
     }
+    thread.begin();
+    drop(thread);
     if let Some(vfork) = vfork {
         vfork.wait(caller);
     }
