@@ -198,11 +198,15 @@ impl Object {
         loop {
             let found = self.pages.lock().get(index).cloned();
             if let Some(frame) = found {
-                if frame.flags() & FILLING == 0 {
-                    touch(&frame);
-                    return Ok(frame);
+                match frame.flags() & (FILLING | DETACHED) {
+                    0 => {
+                        touch(&frame);
+                        return Ok(frame);
+                    }
+                    // Since it was looked up, the pager has failed to fill it, or it was truncated away.
+                    DETACHED => {}
+                    _ => self.wait_while(&frame, FILLING),
                 }
-                self.wait_while(&frame, FILLING);
                 continue;
             }
             if let Some(frame) = self.make(index, window, may_extend)? {
