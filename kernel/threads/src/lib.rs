@@ -52,6 +52,7 @@ mod start;
 mod state;
 mod thread;
 pub mod time;
+mod virtual_time;
 mod wait;
 pub mod work;
 

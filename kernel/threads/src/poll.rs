@@ -17,6 +17,7 @@
 //! recursion, and the nesting is limited when an item is added.
 
 mod epoll;
+mod item;
 mod source;
 mod waiter;
 

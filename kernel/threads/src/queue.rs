@@ -7,7 +7,6 @@
 //! leaves keeps its lag (what it was owed, or had too much), so sleeping neither earns nor loses anything.
 
 use alloc::sync::Arc;
-use core::cmp::Ordering as Order;
 use core::ops::ControlFlow;
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -16,40 +15,10 @@ use machine::tree::{Node, Rooted, Tree};
 
 use crate::policy::{Code, ROUND_ROBIN_NS, SLICE_NS, UNIT_WEIGHT};
 use crate::thread::Thread;
+use crate::virtual_time::{Virtual, to_virtual};
 
 /// Tag of the node by which a thread is in a run queue.
 pub(crate) struct Run;
-
-/// A moment of virtual time: nanoseconds at weight 1024, on a circle, so that only differences count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Virtual(pub u64);
-
-impl Virtual {
-    /// How far `self` is after `other`; negative if it is before.
-    #[inline]
-    pub fn since(self, other: Self) -> i64 {
-        self.0.wrapping_sub(other.0) as i64
-    }
-
-    #[inline]
-    pub fn plus(self, span: i64) -> Self {
-        Self(self.0.wrapping_add(span as u64))
-    }
-}
-
-impl Ord for Virtual {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Order {
-        self.since(*other).cmp(&0)
-    }
-}
-
-impl PartialOrd for Virtual {
-    #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
 
 impl Rooted<Run> for Thread {
     type Key = Virtual;
@@ -85,16 +54,6 @@ pub(crate) struct RunQueue {
     /// Sum of `weight * (run time - base)` over the same.
     moment: i64,
     base: Virtual,
-}
-
-/// Nanoseconds of a thread of this weight, in virtual time.
-#[inline]
-fn to_virtual(ns: u64, weight: u32) -> i64 {
-    if u64::from(weight) == UNIT_WEIGHT {
-        ns as i64
-    } else {
-        (ns.saturating_mul(UNIT_WEIGHT) / u64::from(weight.max(1))) as i64
-    }
 }
 
 impl RunQueue {

@@ -16,9 +16,10 @@ use crate::account::Account;
 use crate::futex::FutexWaiter;
 use crate::mask::{AtomicMask, CpuMask};
 use crate::policy::{Code, Policy};
-use crate::queue::{Run, Virtual};
+use crate::queue::Run;
 use crate::state::{State, StateWord};
 use crate::time::Sleep;
+use crate::virtual_time::Virtual;
 use crate::wait::{WaitQueue, Waiting};
 use crate::{schedule, work};
 

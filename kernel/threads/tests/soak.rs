@@ -39,9 +39,10 @@ fn soon() -> Wait {
 fn act(epoll: &Epoll, source: &Source) {
     let key = FutexKey(number(2), 0);
     match number(12) {
-        0 => drop(QUEUE.wait_until(soon(), || {
-            EVENTS.fetch_update(SeqCst, SeqCst, |events| events.checked_sub(1)).ok()
-        })),
+        0 => {
+            let take = || EVENTS.fetch_update(SeqCst, SeqCst, |events| events.checked_sub(1)).ok();
+            let _ = QUEUE.wait_until(soon(), take);
+        }
         1 => {
             EVENTS.fetch_add(1, SeqCst);
             QUEUE.wake_one_sync();
@@ -54,12 +55,22 @@ fn act(epoll: &Epoll, source: &Source) {
         }
         4 => assert!(*LOCK.read() < u64::MAX),
         5 => *LOCK.write() += 1,
-        6 => drop(futex::wait::<()>(key, futex::ANY, soon(), || Ok(true))),
-        7 => drop(futex::wake(key, 2, futex::ANY)),
-        8 => drop(futex::requeue::<()>(FutexKey(0, 0), FutexKey(1, 0), 1, 3, || Ok(true))),
-        9 => drop(epoll.wait(2, soon(), |_, data| data == 5)),
+        6 => {
+            let _ = futex::wait::<()>(key, futex::ANY, soon(), || Ok(true));
+        }
+        7 => {
+            futex::wake(key, 2, futex::ANY);
+        }
+        8 => {
+            let _ = futex::requeue::<()>(FutexKey(0, 0), FutexKey(1, 0), 1, 3, || Ok(true));
+        }
+        9 => {
+            let _ = epoll.wait(2, soon(), |_, data| data == 5);
+        }
         10 => source.0.notify(Events::IN),
-        _ => drop(time::sleep_until(clock::now_ns() + number(5000), true)),
+        _ => {
+            let _ = time::sleep_until(clock::now_ns() + number(5000), true);
+        }
     }
     current().work().store(0, SeqCst);
 }

@@ -7,7 +7,7 @@ use machine::list::{Link, Linked, List};
 use machine::sync::{Irq, Once, Rank, SpinLock};
 
 use super::Events;
-use super::epoll::{Core, Item, Notified};
+use super::item::{Core, Item, Notified};
 use super::waiter::Sleeper;
 
 /// Where those subscribe who wait for something to happen. Embedded in whatever it happens to; costs two

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::Events;
-use super::epoll::Item;
+use super::item::Item;
 use super::source::{PollSource, Target, Watch};
 use crate::schedule;
 use crate::thread::{Thread, current};
