@@ -29,6 +29,9 @@ impl Rooted<Run> for Thread {
     }
 }
 
+/// The most that is counted at once of the time that a thread has run, in nanoseconds.
+const LONGEST_COUNT_NS: u64 = 60_000_000_000;
+
 /// What the queue knows of the thread that runs.
 struct Running {
     id: u64,
@@ -133,7 +136,8 @@ impl RunQueue {
     #[inline]
     pub fn count(&mut self, now_ns: u64) {
         let running = &mut self.running;
-        let ns = now_ns.saturating_sub(running.counted_ns);
+        // A thread that was alone for longer is compared with nobody who was there; the sums stay small.
+        let ns = now_ns.saturating_sub(running.counted_ns).min(LONGEST_COUNT_NS);
         running.counted_ns = now_ns;
         if running.weight == 0 || !running.is_fair {
             return;
