@@ -13,11 +13,13 @@ pub const LATEST_PLAUSIBLE_MS: i64 = 4_102_444_800_000;
 pub struct Clock {
     started: Instant,
     offset_ms: AtomicI64,
+    boot_id: String,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Clock { started: Instant::now(), offset_ms: AtomicI64::new(0) }
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        Clock { started: Instant::now(), offset_ms: AtomicI64::new(0), boot_id: boot_id.trim().to_string() }
     }
 }
 
@@ -37,6 +39,16 @@ impl Clock {
     /// Whether the wall clock can be right.
     pub fn is_plausible(&self) -> bool {
         (EARLIEST_PLAUSIBLE_MS..LATEST_PLAUSIBLE_MS).contains(&self.now_ms())
+    }
+    /// Milliseconds since the machine booted, sleep included: comparable between two runs of the hub while
+    /// [`Clock::boot_id`] is the same.
+    pub fn boot_ms(&self) -> i64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    }
+    /// Names this boot of the machine (random(4), `/proc/sys/kernel/random/boot_id`); empty where the kernel does not say.
+    pub fn boot_id(&self) -> &str {
+        &self.boot_id
     }
     /// Shifts the wall clock, as an administrator or NTP would.
     pub fn shift(&self, by_ms: i64) {

@@ -3,7 +3,7 @@
 use crate::BoxFuture;
 use crate::bus::Bus;
 use crate::clock::Clock;
-use crate::entity::{Area, Device, Entity, State, Status};
+use crate::entity::{Area, Device, Entity, Kind, State, Status};
 use crate::event::{Draft, Event};
 use crate::function::{self, Call, Found, Method, Reply, Table};
 use crate::memory::{Change, Memory};
@@ -28,11 +28,20 @@ pub struct Command {
 pub type Commander =
     Arc<dyn Fn(Command) -> BoxFuture<'static, Result<Map<String, Value>, Problem>> + Send + Sync>;
 
+/// What stands between a command and a valve: nobody opens water without an end that survives the hub.
+/// It may change the command (shorten the time), and what it answers is shown to the caller.
+pub type Interlock = Arc<
+    dyn Fn(Entity, Command) -> BoxFuture<'static, Result<(Command, Map<String, Value>), Problem>>
+        + Send
+        + Sync,
+>;
+
 struct Inner {
     registry: RwLock<Registry>,
     bus: Bus,
     functions: Table,
     commanders: RwLock<HashMap<String, Commander>>,
+    interlock: RwLock<Option<Interlock>>,
     memory: Arc<dyn Memory>,
     clock: Clock,
     default_status: Status,
@@ -67,6 +76,7 @@ impl House {
             bus: Bus::default(),
             functions: Table::default(),
             commanders: RwLock::default(),
+            interlock: RwLock::default(),
             memory,
             clock,
             default_status,
@@ -162,6 +172,11 @@ impl House {
         };
     }
 
+    /// Who must agree before a valve opens; while there is nobody, no valve opens.
+    pub fn set_interlock(&self, interlock: Option<Interlock>) {
+        *self.0.interlock.write().unwrap_or_else(PoisonError::into_inner) = interlock;
+    }
+
     /// Carries out a command, checked against the caller's rights, and records it before it is acknowledged.
     ///
     /// # Errors
@@ -190,12 +205,22 @@ impl House {
             };
             return Err(Problem::unavailable(format!("{} cannot be commanded", entity.name)).detail(reason));
         };
+        let (command, mut notes) = match entity.kind == Kind::Valve && command.action == "open" {
+            true => {
+                let interlock = self.0.interlock.read().unwrap_or_else(PoisonError::into_inner).clone();
+                let interlock =
+                    interlock.ok_or_else(|| Problem::unavailable("nobody guards the valves at present"))?;
+                interlock(entity.clone(), command).await?
+            }
+            false => (command, Map::new()),
+        };
         let data =
             json!({"action": command.action, "arguments": command.arguments, "user": command.who.user});
         let mut draft = Draft::new("command", data).device(&entity.device, area.as_deref());
         draft.entity = Some(entity.id);
         self.emit(draft);
         let mut answer = commander(command).await?;
+        answer.append(&mut notes);
         if let Err(error) = self.memory().sync().await {
             answer.insert("warning".into(), json!(error.to_string()));
         }

@@ -1,0 +1,130 @@
+//! The start, in the order that is promised: restore, arm, open.
+
+use crate::api;
+use crate::config::Config;
+use house::{Clock, House, Memory, Principal, Status};
+use hub_server::{Doorkeeper, Everyone, Hosts, Limits, Server};
+use hub_store::{OpenError, Options, Store};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinSet;
+
+/// Why the hub did not start, and what to do about it.
+#[derive(Debug)]
+pub enum StartError {
+    Store(OpenError),
+    /// A folder or socket could not be made.
+    Io {
+        what: String,
+        error: std::io::Error,
+    },
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::Store(error) => write!(f, "{error}"),
+            StartError::Io { what, error } => write!(f, "{what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A hub that runs; dropping it stops it.
+pub struct Running {
+    pub house: House,
+    pub store: Arc<Store>,
+    /// Where plain HTTP is served.
+    pub http: SocketAddr,
+    tasks: JoinSet<()>,
+}
+
+impl Running {
+    /// Waits until something that must not end has ended.
+    pub async fn ended(&mut self) {
+        self.tasks.join_next().await;
+    }
+}
+
+/// The store's file in a state folder.
+pub fn store_file(config: &Config) -> PathBuf {
+    config.state.join("store.redb")
+}
+
+/// The local socket in a state folder.
+pub fn socket_file(config: &Config) -> PathBuf {
+    config.state.join("hub.sock")
+}
+
+/// Starts a hub within the present runtime.
+///
+/// # Errors
+/// The store is in use or newer, the state folder cannot be made, or an address is taken.
+pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
+    let io = |what: String| move |error| StartError::Io { what, error };
+    // 1. Restore.
+    std::fs::create_dir_all(&config.state).map_err(io(format!("the folder {}", config.state.display())))?;
+    let store = Arc::new(Store::open(&store_file(config), Options::default()).map_err(StartError::Store)?);
+    if let Some(trouble) = store.trouble() {
+        tracing::error!(trouble, "the store cannot be used: devices are controlled, nothing is remembered");
+    }
+    let memory: Arc<dyn Memory> = store.clone();
+    let default = if config.devices.accept_all { Status::Accepted } else { Status::Inbox };
+    let house = House::new(memory, clock, default);
+    house.bus().resume(store.last_seq());
+    let recorder = store.clone();
+    house.bus().add_sink(Arc::new(move |event| recorder.record(event)));
+
+    // 2. Arm. Modules begin to talk to devices in their tasks; the first of them guards the valves.
+    let mut tasks = JoinSet::new();
+    api::register(&house, &store, config);
+    for module in hub_modules::all(&config.modules) {
+        tasks.spawn(house::module::supervise(house.clone(), module));
+    }
+
+    // 3. Open.
+    let doorkeeper: Arc<dyn Doorkeeper> = match config.server.open_door {
+        true => Arc::new(Everyone),
+        false => Arc::new(Nobody),
+    };
+    let hosts = Hosts::new(config.server.names.clone());
+    let server = Arc::new(Server { house: house.clone(), doorkeeper, hosts, limits: Limits::default() });
+    let at = config.server.http;
+    let listener = TcpListener::bind(at)
+        .await
+        .map_err(io(format!("{at} (is another program there? set server.http)")))?;
+    let http = listener.local_addr().map_err(io(at.to_string()))?;
+    tasks.spawn(server.clone().serve(listener, Arc::new(hub_server::listen::Plain)));
+    let socket = socket_file(config);
+    let local = bind_local(&socket).map_err(io(format!("the socket {}", socket.display())))?;
+    tasks.spawn(server.serve_local(local));
+    Ok(Running { house, store, http, tasks })
+}
+
+/// Only the owner may speak over the socket. The store's lock has made sure that no other hub has it.
+fn bind_local(path: &std::path::Path) -> std::io::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // The name appears with the right permissions: it is made under another and renamed.
+    let made = path.with_extension("new");
+    let _ = std::fs::remove_file(&made);
+    let listener = UnixListener::bind(&made)?;
+    std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o600))?;
+    std::fs::rename(&made, path)?;
+    Ok(listener)
+}
+
+/// Nobody is known: only the local socket acts.
+struct Nobody;
+
+impl Doorkeeper for Nobody {
+    fn who(&self, _: &hub_server::Credentials) -> Result<Option<Principal>, house::Problem> {
+        Ok(None)
+    }
+}
