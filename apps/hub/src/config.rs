@@ -1,6 +1,8 @@
 //! The configuration: one TOML file, and for each error a line and a hint.
 
+use hub_modules::{PlaceSettings, check_definition};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,16 @@ pub struct Config {
     pub server: ServerSettings,
     pub devices: DeviceSettings,
     pub modules: hub_modules::Settings,
+    pub place: PlaceSettings,
+    /// Definitions that the API can only read, by id.
+    pub rules: Definitions,
+    pub scenes: Definitions,
+    pub scripts: Definitions,
+    pub programs: Definitions,
 }
+
+/// Definitions of one kind, by id.
+pub type Definitions = BTreeMap<String, serde_json::Value>;
 
 impl Default for Config {
     fn default() -> Self {
@@ -22,6 +33,11 @@ impl Default for Config {
             server: ServerSettings::default(),
             devices: DeviceSettings::default(),
             modules: hub_modules::Settings::default(),
+            place: PlaceSettings::default(),
+            rules: Definitions::new(),
+            scenes: Definitions::new(),
+            scripts: Definitions::new(),
+            programs: Definitions::new(),
         }
     }
 }
@@ -116,23 +132,47 @@ impl Config {
             Mistake { file: file.into(), line, what, hint: hint.into() }
         })?;
         config.check().map_err(|(name, what, hint)| {
-            let line = text.lines().position(|line| line.trim_start().starts_with(name)).map(|at| at + 1);
+            let line = text.lines().position(|line| line.trim_start().starts_with(&name)).map(|at| at + 1);
             Mistake { file: file.into(), line, what, hint: hint.into() }
         })?;
         Ok(config)
     }
 
     /// What is wrong although it can be read: the name, what, and a hint.
-    fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
+    fn check(&self) -> Result<(), (String, String, &'static str)> {
         if !self.server.http.ip().is_loopback() {
             let what =
                 format!("plain HTTP on {} could be read and changed on its way", self.server.http.ip());
-            return Err(("http", what, "use 127.0.0.1 here, and server.https for the network"));
+            return Err(("http".into(), what, "use 127.0.0.1 here, and server.https for the network"));
         }
         if !self.modules.dwn.lost_after.is_finite() || self.modules.dwn.lost_after <= 0.0 {
-            return Err(("lost_after", "it must be more than 0 seconds".into(), "15 is what nodes expect"));
+            return Err((
+                "lost_after".into(),
+                "it must be more than 0 seconds".into(),
+                "15 is what nodes expect",
+            ));
+        }
+        let hint = "see [place] in docs/hub/guide.md";
+        self.place.check().map_err(|(name, what)| (name.to_string(), what, hint))?;
+        for (space, all) in self.definitions() {
+            for (id, value) in all {
+                let wrong = |what| {
+                    (format!("[{space}.{id}"), format!("{space}.{id}: {what}"), "see docs/hub/automations.md")
+                };
+                check_definition(space, value).map_err(wrong)?;
+            }
         }
         Ok(())
+    }
+
+    /// Everything that is defined in the file, by kind.
+    pub fn definitions(&self) -> [(&'static str, &Definitions); 4] {
+        [
+            ("rules", &self.rules),
+            ("scenes", &self.scenes),
+            ("scripts", &self.scripts),
+            ("programs", &self.programs),
+        ]
     }
 }
 
@@ -158,5 +198,19 @@ mod tests {
         let open = parse("[server]\nhttp = \"0.0.0.0:80\"\n").unwrap_err();
         assert_eq!((open.line, open.hint.contains("https")), (Some(2), true));
         assert!(parse("[server").unwrap_err().line.is_some());
+        let rule = parse("\n\n[rules.night]\ntriggers = []\nactions = []\n").unwrap_err();
+        assert_eq!((rule.line, rule.what.contains("triggers")), (Some(3), true), "{rule}");
+        assert_eq!(parse("[place]\nlatitude = 95.0\nlongitude = 1.0\n").unwrap_err().line, Some(2));
+    }
+
+    #[test]
+    fn rules_may_stand_in_the_file() {
+        let text = r##"
+            [rules.evening]
+            triggers = [{ on = "time", at = "sunset-15" }]
+            conditions = [{ if = "weekday", days = ["fri"] }]
+            actions = [{ do = "command", entity = "dwn.strip.light", command = "fade", with = { value = "#ff8000", over_ms = 2000 } }]
+        "##;
+        assert_eq!(parse(text).unwrap().rules.len(), 1);
     }
 }

@@ -80,6 +80,8 @@ fn demonstrate(config: &mut Config, has_state: bool) {
         config.state = std::env::temp_dir().join(format!("hub-demo-{}", std::process::id()));
     }
     config.server.open_door = true;
+    config.place.latitude.get_or_insert(48.86);
+    config.place.longitude.get_or_insert(2.35);
     config.devices.accept_all = true;
     config.modules.dwn.port = hub::demo::PORT;
     config.modules.dwn.interface = std::net::Ipv4Addr::LOCALHOST;
@@ -98,11 +100,13 @@ fn serve(config: &Config, is_demo: bool, json_logs: bool) -> Result<(), Box<dyn 
         let _devices = if is_demo { hub::demo::devices(config.modules.dwn.port)? } else { Vec::new() };
         println!("http://{}  (functions: /api, state: {})", running.http, config.state.display());
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
+        let ended = tokio::select! {
             () = running.ended() => Err("a part of the hub ended".into()),
             _ = terminate.recv() => Ok(()),
             _ = tokio::signal::ctrl_c() => Ok(()),
-        }
+        };
+        running.stop().await;
+        ended
     })
 }
 

@@ -15,6 +15,11 @@ use tokio::task::JoinSet;
 #[derive(Debug)]
 pub enum StartError {
     Store(OpenError),
+    /// The same id is in the configuration and in the store.
+    Twice {
+        space: &'static str,
+        id: String,
+    },
     /// A folder or socket could not be made.
     Io {
         what: String,
@@ -26,6 +31,10 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             StartError::Store(error) => write!(f, "{error}"),
+            StartError::Twice { space, id } => write!(
+                f,
+                "{space}.{id} is in the configuration file and was also made in the hub: rename it in the file, or remove it in the hub"
+            ),
             StartError::Io { what, error } => write!(f, "{what}: {error}"),
         }
     }
@@ -33,7 +42,7 @@ impl std::fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// A hub that runs; dropping it stops it.
+/// A hub that runs. [`Running::stop`] ends it in order; a drop ends its tasks and leaves the rest to the end of the program.
 pub struct Running {
     pub house: House,
     pub store: Arc<Store>,
@@ -43,6 +52,14 @@ pub struct Running {
 }
 
 impl Running {
+    /// Ends every task, then commits what waits and closes the store.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        let store = self.store.clone();
+        // The commit may take as long as the disk does.
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+
     /// Waits until something that must not end has ended.
     pub async fn ended(&mut self) {
         self.tasks.join_next().await;
@@ -74,6 +91,14 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let memory: Arc<dyn Memory> = store.clone();
     let default = if config.devices.accept_all { Status::Accepted } else { Status::Inbox };
     let house = House::new(memory, clock, default);
+    for (space, all) in config.definitions() {
+        for (id, value) in all {
+            if store.get(space, id).is_some() {
+                return Err(StartError::Twice { space, id: id.clone() });
+            }
+            house.fix(space, id, value.clone());
+        }
+    }
     house.bus().resume(store.last_seq());
     let recorder = store.clone();
     house.bus().add_sink(Arc::new(move |event| recorder.record(event)));
@@ -81,7 +106,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     // 2. Arm. Modules begin to talk to devices in their tasks; the first of them guards the valves.
     let mut tasks = JoinSet::new();
     api::register(&house, &store, config);
-    for module in hub_modules::all(&config.modules) {
+    for module in hub_modules::all(&config.modules, &config.place) {
         tasks.spawn(house::module::supervise(house.clone(), module));
     }
 

@@ -42,6 +42,7 @@ struct Inner {
     functions: Table,
     commanders: RwLock<HashMap<String, Commander>>,
     interlock: RwLock<Option<Interlock>>,
+    fixed: RwLock<BTreeMap<String, BTreeMap<String, Value>>>,
     memory: Arc<dyn Memory>,
     clock: Clock,
     default_status: Status,
@@ -77,6 +78,7 @@ impl House {
             functions: Table::default(),
             commanders: RwLock::default(),
             interlock: RwLock::default(),
+            fixed: RwLock::default(),
             memory,
             clock,
             default_status,
@@ -170,6 +172,26 @@ impl House {
             Some(commander) => all.insert(device.to_string(), commander),
             None => all.remove(device),
         };
+    }
+
+    /// Defines something in the configuration: it cannot be changed by the API.
+    pub fn fix(&self, space: &str, id: &str, value: Value) {
+        let mut fixed = self.0.fixed.write().unwrap_or_else(PoisonError::into_inner);
+        fixed.entry(space.to_string()).or_default().insert(id.to_string(), value);
+    }
+
+    /// Whether something is defined in the configuration.
+    pub fn is_fixed(&self, space: &str, id: &str) -> bool {
+        let fixed = self.0.fixed.read().unwrap_or_else(PoisonError::into_inner);
+        fixed.get(space).is_some_and(|all| all.contains_key(id))
+    }
+
+    /// All rules, scenes, scripts or programs: those of the configuration and those of the store.
+    pub fn definitions(&self, space: &str) -> BTreeMap<String, Value> {
+        let mut all: BTreeMap<String, Value> = self.memory().list(space).into_iter().collect();
+        let fixed = self.0.fixed.read().unwrap_or_else(PoisonError::into_inner);
+        all.extend(fixed.get(space).into_iter().flatten().map(|(id, value)| (id.clone(), value.clone())));
+        all
     }
 
     /// Who must agree before a valve opens; while there is nobody, no valve opens.

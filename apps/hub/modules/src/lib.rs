@@ -7,11 +7,17 @@
 //! Start reading at [`dwn`] for devices, at [`irrigation`] for what guards the valves.
 #![forbid(unsafe_code)]
 
+pub mod automation;
 pub mod dwn;
 pub mod irrigation;
+mod place;
+pub mod schedule;
+
+pub use place::PlaceSettings;
 
 use house::Module;
 use serde::Deserialize;
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What the configuration file may say to the modules: a table a module.
@@ -22,6 +28,25 @@ pub struct Settings {
 }
 
 /// Every module, in the order in which they start: what guards the valves is first.
-pub fn all(settings: &Settings) -> Vec<Arc<dyn Module>> {
-    vec![Arc::new(irrigation::Irrigation), Arc::new(dwn::Dwn::new(settings.dwn.clone()))]
+pub fn all(settings: &Settings, place: &PlaceSettings) -> Vec<Arc<dyn Module>> {
+    vec![
+        Arc::new(irrigation::Irrigation::new(place.clone())),
+        Arc::new(automation::Automation::new(place.clone())),
+        Arc::new(schedule::Clockwork::new(place.clone())),
+        Arc::new(dwn::Dwn::new(settings.dwn.clone())),
+    ]
+}
+
+/// The kinds of definitions that may stand in the configuration or be made by the API.
+pub const DEFINITIONS: [&str; 4] = ["rules", "scenes", "scripts", "programs"];
+
+/// What is wrong with a definition of one of [`DEFINITIONS`].
+///
+/// # Errors
+/// The reason, naming the field.
+pub fn check_definition(space: &str, value: &Value) -> Result<(), String> {
+    match space {
+        "programs" => irrigation::check_program(value),
+        _ => automation::check(space, value),
+    }
 }

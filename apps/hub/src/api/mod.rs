@@ -1,6 +1,7 @@
 //! The hub's own functions: everything in the table that no module brings.
 
 mod areas;
+mod definitions;
 mod devices;
 mod entities;
 mod events;
@@ -21,6 +22,7 @@ pub fn register(house: &House, store: &Arc<Store>, config: &Config) {
     devices::register(house);
     entities::register(house);
     areas::register(house);
+    definitions::register(house);
     events::register(house, store);
     history::register(house, store);
     system::register(house, store, config);

@@ -254,13 +254,21 @@ impl Store {
     }
 }
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        // The writer finishes its queue and ends.
+impl Store {
+    /// Commits what waits and lets go of the file. What is written afterwards is refused.
+    pub fn close(&self) {
+        // When the writer has ended already there is nobody to tell.
         let _ = self.jobs.send(Job::Stop);
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _ = thread.join();
         }
+        *self.shared.db.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

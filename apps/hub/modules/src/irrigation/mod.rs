@@ -4,6 +4,11 @@
 //! a deadline, or beyond it, is shut, again and again until it reports so.
 
 mod functions;
+mod programs;
+
+pub(crate) use programs::check as check_program;
+
+use crate::PlaceSettings;
 
 use house::event::Draft;
 use house::house::Interlock;
@@ -21,7 +26,16 @@ use tokio::time::{MissedTickBehavior, interval};
 
 /// The module.
 #[derive(Debug)]
-pub struct Irrigation;
+pub struct Irrigation {
+    place: PlaceSettings,
+}
+
+impl Irrigation {
+    /// A module for a house at this place.
+    pub fn new(place: PlaceSettings) -> Irrigation {
+        Irrigation { place }
+    }
+}
 
 /// How often valves are looked at while there is anything to watch.
 const PASS: Duration = Duration::from_millis(200);
@@ -51,7 +65,10 @@ impl Module for Irrigation {
             look_at_all(&house, &guard);
             let (todo, decided) = mpsc::unbounded_channel();
             let mut tasks = JoinSet::new();
+            let inputs_for_programs = inputs.clone();
             tasks.spawn(carry_out(house.clone(), decided, inputs));
+            programs::register(&room, &inputs_for_programs, &self.place.place());
+            let mut clockwork = programs::Clockwork::new(&house, self.place.place());
             let mut pass = interval(PASS);
             pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -71,7 +88,7 @@ impl Module for Irrigation {
                     _ = pass.tick() => None,
                     Some(_) = tasks.join_next() => return Err("the task that carries out decisions ended".into()),
                 };
-                for input in input.into_iter().chain([Input::Tick]) {
+                for input in input.into_iter().chain(clockwork.due(&house)).chain([Input::Tick]) {
                     work(&house, &engine, &todo, input);
                 }
                 judge(&house, &guard);
