@@ -1,13 +1,13 @@
 //! The configuration: one TOML file, and for each error a line and a hint.
 
 use hub_modules::{PlaceSettings, check_definition};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// Everything that may be configured; the defaults run without a file.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The folder of the store, the local socket and the backups.
@@ -43,11 +43,13 @@ impl Default for Config {
 }
 
 /// `[server]`.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ServerSettings {
     /// Where plain HTTP is offered; only a loopback address is allowed.
     pub http: SocketAddr,
+    /// Where HTTPS is offered, if anywhere: `0.0.0.0:8443` for the whole network.
+    pub https: Option<SocketAddr>,
     /// Names under which the hub is called, besides addresses and localhost.
     pub names: Vec<String>,
     /// Everyone on this machine is an administrator: for demonstrations.
@@ -56,12 +58,17 @@ pub struct ServerSettings {
 
 impl Default for ServerSettings {
     fn default() -> Self {
-        ServerSettings { http: SocketAddr::from(([127, 0, 0, 1], 8080)), names: Vec::new(), open_door: false }
+        ServerSettings {
+            http: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            https: None,
+            names: Vec::new(),
+            open_door: false,
+        }
     }
 }
 
 /// `[devices]`.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeviceSettings {
     /// Devices that are discovered are accepted at once instead of waiting in the inbox.
@@ -136,6 +143,14 @@ impl Config {
             Mistake { file: file.into(), line, what, hint: hint.into() }
         })?;
         Ok(config)
+    }
+
+    /// The configuration as a file.
+    ///
+    /// # Errors
+    /// A definition that TOML cannot say (a null).
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(self)
     }
 
     /// What is wrong although it can be read: the name, what, and a hint.

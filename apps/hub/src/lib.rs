@@ -8,6 +8,7 @@ pub mod api;
 pub mod config;
 pub mod demo;
 pub mod local;
+pub mod maintain;
 pub mod start;
 
 pub use config::Config;

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use house::Clock;
-use hub::{Config, local, start};
+use hub::{Config, local, maintain, start};
 use serde_json::Value;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -36,8 +36,36 @@ enum Order {
     Status,
     /// The devices that the running hub knows.
     Nodes,
+    /// Copy everything to one file, verified; while the hub runs or not.
+    Backup {
+        file: PathBuf,
+        /// Seal it with the pass phrase in this file.
+        #[arg(long)]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Put a backup in the place of the store; no hub may run.
+    Restore {
+        file: PathBuf,
+        #[arg(long)]
+        passphrase_file: Option<PathBuf>,
+    },
+    /// Users of the running hub.
+    #[command(subcommand)]
+    User(UserOrder),
+    /// The configuration in force, to start a file from.
+    ExportConfig,
     /// The OpenAPI document of the running hub.
     ExportOpenapi,
+}
+
+#[derive(Subcommand)]
+enum UserOrder {
+    /// Make or change a user; the password is read from standard input.
+    Add {
+        name: String,
+        #[arg(long, default_value = "resident")]
+        role: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,8 +98,39 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let socket = start::socket_file(&config);
     match &arguments.command {
         None => serve(&config, arguments.demo, arguments.json_logs),
+        Some(Order::Backup { file, passphrase_file }) => {
+            println!(
+                "{}",
+                maintain::back_up(&config, file, first_line(passphrase_file.as_deref())?.as_deref())?
+            );
+            Ok(())
+        }
+        Some(Order::Restore { file, passphrase_file }) => {
+            println!(
+                "{}",
+                maintain::restore(&config, file, first_line(passphrase_file.as_deref())?.as_deref())?
+            );
+            Ok(())
+        }
+        Some(Order::User(UserOrder::Add { name, role })) => {
+            eprintln!("password for {name}:");
+            let mut password = String::new();
+            std::io::stdin().read_line(&mut password)?;
+            maintain::add_user(&config, name, role, password.trim_end_matches(['\r', '\n']))?;
+            Ok(())
+        }
+        Some(Order::ExportConfig) => {
+            print!("{}", config.to_toml()?);
+            Ok(())
+        }
         Some(order) => speak(order, &socket),
     }
+}
+
+/// A secret from a file, so that it stands in no command line.
+fn first_line(file: Option<&Path>) -> std::io::Result<Option<String>> {
+    let Some(file) = file else { return Ok(None) };
+    Ok(std::fs::read_to_string(file)?.lines().next().map(str::to_string))
 }
 
 /// What differs in a demonstration.
@@ -99,6 +158,14 @@ fn serve(config: &Config, is_demo: bool, json_logs: bool) -> Result<(), Box<dyn 
         let mut running = hub::start(config, Clock::default()).await?;
         let _devices = if is_demo { hub::demo::devices(config.modules.dwn.port)? } else { Vec::new() };
         println!("http://{}  (functions: /api, state: {})", running.http, config.state.display());
+        if let Some(https) = running.https {
+            println!("https://{https}  (the authority's certificate: /ca.crt)");
+        }
+        if let Some(code) = running.setup_code.as_ref().filter(|_| !config.server.open_door) {
+            println!(
+                "first administrator: POST /api/setup with code {code}, or: hub user add NAME --role admin"
+            );
+        }
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
         let ended = tokio::select! {
             () = running.ended() => Err("a part of the hub ended".into()),
@@ -130,7 +197,8 @@ fn speak(order: &Order, socket: &Path) -> Result<(), Box<dyn Error>> {
                 );
             }
         }
-        Order::Check { .. } => {}
+        // Those that need no answer of the hub were carried out before.
+        _ => {}
     }
     Ok(())
 }

@@ -2,8 +2,9 @@
 
 use crate::api;
 use crate::config::Config;
-use house::{Clock, House, Memory, Principal, Status};
-use hub_server::{Doorkeeper, Everyone, Hosts, Limits, Server};
+use house::function::Right;
+use house::{Clock, Function, House, Memory, Method, Reply, Status};
+use hub_server::{Doorkeeper, Everyone, Hosts, Limits, Server, Tls, Users};
 use hub_store::{OpenError, Options, Store};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +49,10 @@ pub struct Running {
     pub store: Arc<Store>,
     /// Where plain HTTP is served.
     pub http: SocketAddr,
+    /// Where HTTPS is served, when it is.
+    pub https: Option<SocketAddr>,
+    /// The code with which the first administrator is made; none when there is one.
+    pub setup_code: Option<String>,
     tasks: JoinSet<()>,
 }
 
@@ -111,22 +116,61 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     }
 
     // 3. Open.
-    let doorkeeper: Arc<dyn Doorkeeper> = match config.server.open_door {
-        true => Arc::new(Everyone),
-        false => Arc::new(Nobody),
-    };
+    let users = Users::new(house.clone());
+    users.register();
+    let setup_code = users.setup_code();
+    let doorkeeper: Arc<dyn Doorkeeper> = if config.server.open_door { Arc::new(Everyone) } else { users };
     let hosts = Hosts::new(config.server.names.clone());
     let server = Arc::new(Server { house: house.clone(), doorkeeper, hosts, limits: Limits::default() });
     let at = config.server.http;
-    let listener = TcpListener::bind(at)
-        .await
-        .map_err(io(format!("{at} (is another program there? set server.http)")))?;
+    let taken =
+        |at: SocketAddr| io(format!("{at} (is another program there? see [server] of the configuration)"));
+    let listener = TcpListener::bind(at).await.map_err(taken(at))?;
     let http = listener.local_addr().map_err(io(at.to_string()))?;
     tasks.spawn(server.clone().serve(listener, Arc::new(hub_server::listen::Plain)));
+    let mut https = None;
+    if let Some(at) = config.server.https {
+        match tls(&house, config).await {
+            Ok(tls) => {
+                let listener = TcpListener::bind(at).await.map_err(taken(at))?;
+                https = Some(listener.local_addr().map_err(io(at.to_string()))?);
+                tasks.spawn(server.clone().serve(listener, Arc::new(tls)));
+            }
+            // The house still works; only from elsewhere it cannot be reached, and why is said here and in the status.
+            Err(reason) => tracing::error!(reason, "no HTTPS: the hub is reachable from this machine only"),
+        }
+    }
     let socket = socket_file(config);
     let local = bind_local(&socket).map_err(io(format!("the socket {}", socket.display())))?;
     tasks.spawn(server.serve_local(local));
-    Ok(Running { house, store, http, tasks })
+    Ok(Running { house, store, http, https, setup_code, tasks })
+}
+
+/// TLS for this machine's names, and the authority's certificate as a function.
+async fn tls(house: &House, config: &Config) -> Result<Tls, String> {
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut names = vec!["localhost".to_string(), "127.0.0.1".into(), "::1".into()];
+    names.extend(Some(own.trim().to_string()).filter(|name| wire::advert::is_id(name)));
+    names.extend(
+        config
+            .server
+            .https
+            .iter()
+            .map(|at| at.ip())
+            .filter(|ip| !ip.is_unspecified())
+            .map(|ip| ip.to_string()),
+    );
+    names.extend(config.server.names.iter().cloned());
+    let tls = Tls::new(house, names).await?;
+    let pem = tls.authority_pem.clone();
+    let about = "The certificate of the house's authority, to install in browsers";
+    let function = Function::new(Method::Get, "/ca.crt", about, move |_, _| {
+        let mut reply = Reply::bytes("application/x-x509-ca-cert", pem.clone().into_bytes());
+        reply.headers.push(("content-disposition", "attachment; filename=\"hob-authority.crt\"".into()));
+        Box::pin(async move { Ok(reply) })
+    });
+    house.functions().add(function.right(Right::Anyone));
+    Ok(tls)
 }
 
 /// Only the owner may speak over the socket. The store's lock has made sure that no other hub has it.
@@ -143,13 +187,4 @@ fn bind_local(path: &std::path::Path) -> std::io::Result<UnixListener> {
     std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o600))?;
     std::fs::rename(&made, path)?;
     Ok(listener)
-}
-
-/// Nobody is known: only the local socket acts.
-struct Nobody;
-
-impl Doorkeeper for Nobody {
-    fn who(&self, _: &hub_server::Credentials) -> Result<Option<Principal>, house::Problem> {
-        Ok(None)
-    }
 }

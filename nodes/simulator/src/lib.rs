@@ -8,5 +8,7 @@
 
 pub mod devices;
 pub mod dwn;
+pub mod serial;
+pub mod servers;
 
 pub use dwn::{Config, Handle, Trust, spawn};

@@ -85,7 +85,7 @@ impl Program {
             Some(Days::Week(days)) => days.iter().any(|day| weekday(day) == Some(date.weekday())),
             Some(Days::Every { days, from }) => {
                 let since = date.since(*from).map(|span| span.get_days()).unwrap_or(-1);
-                since >= 0 && since as u32 % days.max(&1) == 0
+                since >= 0 && (since as u32).is_multiple_of(*days.max(&1))
             }
             Some(Days::Odd) => date.day() % 2 == 1,
             Some(Days::Even) => date.day() % 2 == 0,

@@ -7,24 +7,33 @@
 //! Start reading at [`dwn`] for devices, at [`irrigation`] for what guards the valves.
 #![forbid(unsafe_code)]
 
+pub mod alarm;
 pub mod automation;
 pub mod dwn;
+mod fetch;
+pub mod gpio;
 pub mod irrigation;
+pub mod notify;
 mod place;
 pub mod schedule;
+pub mod weather;
 
 pub use place::PlaceSettings;
 
 use house::Module;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
 /// What the configuration file may say to the modules: a table a module.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub dwn: dwn::Settings,
+    pub gpio: gpio::Settings,
+    pub weather: weather::Settings,
+    pub alarm: alarm::Settings,
+    pub notify: notify::Settings,
 }
 
 /// Every module, in the order in which they start: what guards the valves is first.
@@ -34,6 +43,10 @@ pub fn all(settings: &Settings, place: &PlaceSettings) -> Vec<Arc<dyn Module>> {
         Arc::new(automation::Automation::new(place.clone())),
         Arc::new(schedule::Clockwork::new(place.clone())),
         Arc::new(dwn::Dwn::new(settings.dwn.clone())),
+        Arc::new(gpio::Gpio::new(settings.gpio.clone())),
+        Arc::new(weather::Weather::new(settings.weather.clone())),
+        Arc::new(alarm::Alarm::new(settings.alarm.clone())),
+        Arc::new(notify::Notify::new(settings.notify.clone())),
     ]
 }
 

@@ -2,10 +2,10 @@
 
 use jiff::tz::TimeZone;
 use rules::Place;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `[place]` of the configuration.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlaceSettings {
     /// Degrees, north positive.

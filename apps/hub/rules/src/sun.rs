@@ -16,6 +16,8 @@ pub enum Day {
 }
 
 const ALTITUDE_DEG: f64 = -50.0 / 60.0;
+/// How far the Earth turns in a day, in degrees (Meeus, equation 12.4).
+const SIDEREAL_DEG_A_DAY: f64 = 360.985_647_366_29;
 const DAY_S: f64 = 86_400.0;
 /// J2000.0 as Unix time: 2000-01-01 12:00 UTC; the minute between UTC and TT is added in `position`.
 const J2000_S: f64 = 946_728_000.0;
@@ -24,8 +26,8 @@ const TT_MINUS_UTC_S: f64 = 69.0;
 /// Right ascension and declination in degrees at a Unix time.
 fn position(unix_s: f64) -> (f64, f64) {
     let t = (unix_s + TT_MINUS_UTC_S - J2000_S) / DAY_S / 36_525.0;
-    let mean_longitude = 280.46646 + t * (36_000.76983 + t * 0.0003032);
-    let anomaly = (357.52911 + t * (35_999.05029 - t * 0.0001537)).to_radians();
+    let mean_longitude = 280.466_46 + t * (36_000.769_83 + t * 0.000_303_2);
+    let anomaly = (357.529_11 + t * (35_999.050_29 - t * 0.000_153_7)).to_radians();
     let centre = (1.914602 - t * (0.004817 + t * 0.000014)) * anomaly.sin()
         + (0.019993 - t * 0.000101) * (2.0 * anomaly).sin()
         + 0.000289 * (3.0 * anomaly).sin();
@@ -39,7 +41,7 @@ fn position(unix_s: f64) -> (f64, f64) {
 
 /// Greenwich mean sidereal time in degrees.
 fn sidereal(unix_s: f64) -> f64 {
-    280.46061837 + 360.98564736629 * (unix_s - J2000_S) / DAY_S
+    280.460_618_37 + SIDEREAL_DEG_A_DAY * (unix_s - J2000_S) / DAY_S
 }
 
 /// An angle between -180 and 180 degrees.
@@ -51,7 +53,7 @@ fn wrap(degrees: f64) -> f64 {
 fn transit(guess_s: f64, longitude: f64) -> f64 {
     (0..4).fold(guess_s, |at, _| {
         let hour_angle = wrap(sidereal(at) + longitude - position(at).0);
-        at - hour_angle / 360.98564736629 * DAY_S
+        at - hour_angle / SIDEREAL_DEG_A_DAY * DAY_S
     })
 }
 
@@ -75,7 +77,7 @@ pub fn day(noon_s: i64, latitude: f64, longitude: f64) -> Day {
             }
             let wanted = side * cosine.acos().to_degrees();
             let hour_angle = sidereal(at) + longitude - position(at).0;
-            at += wrap(wanted - hour_angle) / 360.98564736629 * DAY_S;
+            at += wrap(wanted - hour_angle) / SIDEREAL_DEG_A_DAY * DAY_S;
         }
         Ok(at.round() as i64)
     };

@@ -84,7 +84,9 @@ async fn handle(server: &Arc<Server>, peer: Peer, request: Request) -> Result<Re
     let mut call = Call { parameters, body: Value::Null, if_match, who };
     call.parameters.extend(captured);
     check(&function, &call, is_known)?;
-    call.body = read_body(server, &head.headers, body).await?;
+    if method != Method::Get {
+        call.body = read_body(server, &head.headers, body).await?;
+    }
     run(server, &function, call, peer).await
 }
 
@@ -100,10 +102,14 @@ async fn read_body(server: &Server, headers: &HeaderMap, body: Body) -> Result<V
     {
         return Err(Problem::new(415, "compressed bodies are not taken"));
     }
+    let too_long = || Problem::new(413, format!("a body has at most {} bytes", server.limits.body_bytes));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|len| len > server.limits.body_bytes) {
+        return Err(too_long());
+    }
     let read = tokio::time::timeout(server.limits.body, to_bytes(body, server.limits.body_bytes)).await;
     let read = read.map_err(|_| Problem::new(408, "the body took too long"))?;
-    let bytes = read
-        .map_err(|_| Problem::new(413, format!("a body has at most {} bytes", server.limits.body_bytes)))?;
+    let bytes = read.map_err(|_| too_long())?;
     if bytes.is_empty() {
         return Ok(Value::Null);
     }

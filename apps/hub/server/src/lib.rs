@@ -15,7 +15,11 @@ pub mod hosts;
 pub mod http;
 pub mod listen;
 pub mod live;
+pub mod tls;
+pub mod users;
 
 pub use door::{Credentials, Doorkeeper, Everyone};
 pub use hosts::Hosts;
 pub use listen::{Limits, Server};
+pub use tls::Tls;
+pub use users::Users;

@@ -121,17 +121,17 @@ impl Client {
     async fn deliver(&mut self, first: Delivery, events: &mut Subscription) -> bool {
         let socket = &mut self.socket;
         let write = async {
-            let mut next = Some(first);
-            for _ in 0..BATCH {
-                let Some(delivery) = next else { break };
-                let text = match delivery {
+            let mut next = first;
+            for written in 1.. {
+                let text = match next {
                     Delivery::Event(event) => event.json.clone(),
                     Delivery::Resync { missed } => json!({"event": "resync", "missed": missed}).to_string(),
                 };
                 socket.feed(Message::Text(text.into())).await?;
-                next = events.try_next();
-                if next.is_none() {
-                    break;
+                // What is taken from the queue must be written: so the count comes first.
+                match if written < BATCH { events.try_next() } else { None } {
+                    Some(delivery) => next = delivery,
+                    None => break,
                 }
             }
             socket.flush().await
@@ -180,6 +180,8 @@ fn close_code_of(error: &axum::Error) -> u16 {
     let text = error.to_string().to_lowercase();
     if text.contains("utf-8") {
         close_code::INVALID
+    } else if text.contains("control") {
+        close_code::PROTOCOL
     } else if text.contains("too long")
         || text.contains("too big")
         || text.contains("capacity")
@@ -207,23 +209,25 @@ pub(crate) async fn server_sent(server: Arc<Server>, peer: Peer, request: Reques
             return Some((Ok::<_, std::convert::Infallible>("retry: 1000\n\n".to_string()), (events, false)));
         }
         let mut next = match timeout(PING_EVERY, events.next()).await {
-            Ok(delivery) => Some(delivery),
+            Ok(delivery) => delivery,
             Err(_) => return Some((Ok(":\n\n".to_string()), (events, false))),
         };
         let mut lines = String::new();
-        for _ in 0..BATCH {
+        for written in 1.. {
             match next {
-                Some(Delivery::Event(event)) => {
+                Delivery::Event(event) => {
                     lines.push_str("data: ");
                     lines.push_str(&event.json);
                     lines.push_str("\n\n");
                 }
-                Some(Delivery::Resync { missed }) => {
+                Delivery::Resync { missed } => {
                     lines.push_str(&format!("data: {}\n\n", json!({"event": "resync", "missed": missed})));
                 }
+            }
+            match if written < BATCH { events.try_next() } else { None } {
+                Some(delivery) => next = delivery,
                 None => break,
             }
-            next = events.try_next();
         }
         Some((Ok(lines), (events, false)))
     });

@@ -1,6 +1,7 @@
 //! The hub's own functions: everything in the table that no module brings.
 
 mod areas;
+mod backups;
 mod definitions;
 mod devices;
 mod entities;
@@ -25,7 +26,8 @@ pub fn register(house: &House, store: &Arc<Store>, config: &Config) {
     definitions::register(house);
     events::register(house, store);
     history::register(house, store);
-    system::register(house, store, config);
+    backups::register(house, store, &config.state);
+    system::register(house, store);
 }
 
 /// The entity tag of a document: changes when the document does.

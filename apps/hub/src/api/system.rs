@@ -1,7 +1,6 @@
 //! The hub and its machine: status, health, metrics, figures of /proc.
 
 use super::add;
-use crate::config::Config;
 use house::function::Right;
 use house::{House, Memory as _, Method, Reply, State};
 use hub_store::Store;
@@ -9,7 +8,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-pub(super) fn register(house: &House, store: &Arc<Store>, _config: &Config) {
+pub(super) fn register(house: &House, store: &Arc<Store>) {
     let anyone = |f: house::Function| f.right(Right::Anyone);
     let kept = store.clone();
     add(

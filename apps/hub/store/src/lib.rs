@@ -18,6 +18,7 @@ pub mod backup;
 pub mod events;
 pub mod history;
 pub mod schema;
+pub mod sealed;
 pub mod series;
 pub mod store;
 mod writer;

@@ -11,7 +11,7 @@ pub mod pairing;
 mod session;
 
 use house::{BoxFuture, Module, Room, Status, Trust};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use wire::advert::Advert;
 
 /// `[dwn]` of the configuration.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub enabled: bool,
