@@ -88,6 +88,6 @@ mod tests {
             board.step(Input::Set(Set { out: 4, level: true })).outputs,
             [false, false, false, false, true]
         );
-        assert_eq!(board.step(Input::Set(Set { out: 9, level: true })).outputs[4], true);
+        assert!(board.step(Input::Set(Set { out: 9, level: true })).outputs[4]);
     }
 }

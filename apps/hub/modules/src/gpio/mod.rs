@@ -94,7 +94,10 @@ fn open(path: &std::path::Path) -> io::Result<AsyncFd<OwnedFd>> {
     settings.make_raw();
     settings.set_speed(speed::B9600)?;
     tcsetattr(&file, OptionalActions::Now, &settings)?;
-    #[expect(deprecated, reason = "its successor is an unsafe function; the owned descriptor here stays open and the same")]
+    #[expect(
+        deprecated,
+        reason = "its successor is an unsafe function; the owned descriptor here stays open and the same"
+    )]
     AsyncFd::with_interest(file, Interest::READABLE | Interest::WRITABLE)
 }
 
