@@ -62,7 +62,7 @@ impl Machine {
     fn instruction<O: Observer>(&mut self, observer: &mut O) -> Result<(), Trap> {
         let address = self.cpu.ip();
         observer.fetched(address);
-        if address % 8 != 0 {
+        if !address.is_multiple_of(8) {
             return Err(UNDEFINED);
         }
         let word = self.fetch(address)?;
@@ -143,7 +143,7 @@ impl Machine {
                 let left = self.cpu.registers()[register(word.first)?];
                 let right = self.value(word.second, word)?;
                 self.cpu.flags &= !(FLAG_Z | FLAG_C);
-                self.cpu.flags |= u32::from(left == right) * FLAG_Z | u32::from(left < right) * FLAG_C;
+                self.cpu.flags |= (u32::from(left == right) * FLAG_Z) | (u32::from(left < right) * FLAG_C);
             }
             Operation::Jmp => self.cpu.registers_mut()[IP] = self.target(word).wrapping_sub(8),
             Operation::Call => {
