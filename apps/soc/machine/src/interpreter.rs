@@ -14,7 +14,7 @@ impl Machine {
     ///
     /// A breakpoint at the very first instruction is passed over, so that a stopped machine can go on.
     pub fn run(&mut self, until: u64) -> Stop {
-        let start = self.cpu.cycle;
+        let start = self.first_instruction();
         while self.cpu.cycle < until {
             if self.cpu.power != Power::Running {
                 if let Some(stop) = self.idle(until) {
@@ -28,7 +28,7 @@ impl Machine {
                     break;
                 }
             }
-            if self.is_at_stop(start) {
+            if self.stops_here(start) {
                 return Stop::Breakpoint;
             }
             if let Some(stop) = self.step(&mut Unobserved) {
@@ -40,7 +40,7 @@ impl Machine {
 
     /// Like [`Machine::run`], but tells an observer of every step: slower, for watchpoints and profiles.
     pub fn run_observed<O: Observer>(&mut self, until: u64, observer: &mut O) -> Stop {
-        let start = self.cpu.cycle;
+        let start = self.first_instruction();
         while self.cpu.cycle < until {
             if self.cpu.power != Power::Running {
                 if let Some(stop) = self.idle(until) {
@@ -48,7 +48,7 @@ impl Machine {
                 }
                 continue;
             }
-            if self.is_at_stop(start) {
+            if self.stops_here(start) {
                 return Stop::Breakpoint;
             }
             if let Some(stop) = self.step(observer) {
@@ -58,8 +58,13 @@ impl Machine {
         Stop::Cycle
     }
 
-    fn is_at_stop(&self, start: u64) -> bool {
-        !self.stops.is_empty() && self.cpu.cycle != start && self.stops.contains(&self.cpu.ip())
+    /// The cycle at which a breakpoint is passed over: only where an instruction is executed at once.
+    fn first_instruction(&self) -> Option<u64> {
+        (self.cpu.power == Power::Running).then_some(self.cpu.cycle)
+    }
+
+    fn stops_here(&self, start: Option<u64>) -> bool {
+        !self.stops.is_empty() && Some(self.cpu.cycle) != start && self.stops.contains(&self.cpu.ip())
     }
 
     /// The cycle at which the quick loop must end, at the latest.

@@ -195,6 +195,11 @@ impl Machine {
         self.devices.timer.deadline
     }
 
+    /// Whether the next instruction is where the debugger wants to stop.
+    pub fn is_at_stop(&self) -> bool {
+        self.cpu.power == crate::Power::Running && self.stops.contains(&self.cpu.ip())
+    }
+
     /// Makes execution stop before the instruction at this address, or no longer.
     pub fn set_stop(&mut self, address: u32, is_wanted: bool) {
         let has_changed = if is_wanted { self.stops.insert(address) } else { self.stops.remove(&address) };
