@@ -19,6 +19,8 @@ pub enum Command {
     Dis(Disassemble),
     /// Run a program; its exit status becomes this one's
     Run(Run),
+    /// Debug a program: in the terminal, for gdb, or by commands
+    Debug(Debug),
     /// Check programs against the expectations in TOML files
     Test(Test),
     /// Lay out sources in the one way
@@ -66,7 +68,7 @@ pub struct MachineOptions {
     /// Start of the random numbers
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// File that the block store holds; what the program changes is not written back unless --disk-out says where
+    /// File that the block store holds at power-on
     #[arg(long)]
     pub disk: Option<PathBuf>,
 }
@@ -113,6 +115,24 @@ pub struct Run {
     /// Print the outcome as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct Debug {
+    /// Source (.asm) or image
+    #[arg(required_unless_present = "replay")]
+    pub program: Option<PathBuf>,
+    #[command(flatten)]
+    pub machine: MachineOptions,
+    /// Debug a recording, from its beginning
+    #[arg(long, conflicts_with = "program")]
+    pub replay: Option<PathBuf>,
+    /// Serve gdb at this address (127.0.0.1:1234; port 0 takes a free one), which is printed
+    #[arg(long)]
+    pub gdb: Option<String>,
+    /// Commands instead of the screen, separated by semicolons; - reads them from standard input, one a line
+    #[arg(long, conflicts_with = "gdb")]
+    pub batch: Option<String>,
 }
 
 #[derive(Args)]

@@ -12,5 +12,6 @@ mod commands;
 pub mod expectation;
 pub mod outcome;
 pub mod source;
+pub mod terminal;
 
 pub use commands::dispatch;

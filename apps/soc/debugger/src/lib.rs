@@ -17,6 +17,8 @@ mod console;
 mod debugger;
 mod drive;
 mod expression;
+#[cfg(feature = "gdb")]
+pub mod gdb;
 
 mod inspect;
 mod output;

@@ -171,8 +171,9 @@ fn a_long_search_can_be_watched_and_cancelled() {
 #[test]
 fn history_stays_within_its_room_and_dense_near_the_present() {
     // Every interval writes to every page of memory.
-    let mut debugger =
-        debugger("mov r1, 0x800\nl: st32 r1, r2\nadd r2, 1\nadd r1, 4096\nand r1, 0xFF000\nor r1, 0x800\njmp l\n");
+    let mut debugger = debugger(
+        "mov r1, 0x800\nl: st32 r1, r2\nadd r2, 1\nadd r1, 4096\nand r1, 0xFF000\nor r1, 0x800\njmp l\n",
+    );
     go(&mut debugger, Goal::Step(150_000_000));
     let (snapshots, bytes) = debugger.history_size();
     assert!(bytes <= HISTORY_BYTES && snapshots > 30, "{snapshots} snapshots in {bytes} bytes");

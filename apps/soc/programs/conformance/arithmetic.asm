@@ -1,6 +1,6 @@
 ; Every instruction that computes, with registers and with immediates, at the edges of its range.
 .include "check.inc"
-begin
+    begin
 
     case 1                      ; mov
     mov r1, 0xFFFFFFFF

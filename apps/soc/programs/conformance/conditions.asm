@@ -1,8 +1,8 @@
 ; Every condition after every outcome of cmp: below, equal, above.
 .include "check.inc"
-begin
+    begin
 
-    case 1                       ; al
+    case 1                      ; al
     mov r1, 0x1
     mov r2, 0
     cmp r1, 2
@@ -19,7 +19,7 @@ begin
     mov.al r2, 1
     expect r2, 1
 
-    case 2                       ; z
+    case 2                      ; z
     mov r1, 0x1
     mov r2, 0
     cmp r1, 2
@@ -36,7 +36,7 @@ begin
     mov.z r2, 1
     expect r2, 0
 
-    case 3                       ; nz
+    case 3                      ; nz
     mov r1, 0x1
     mov r2, 0
     cmp r1, 2
@@ -53,7 +53,7 @@ begin
     mov.nz r2, 1
     expect r2, 1
 
-    case 4                       ; ae
+    case 4                      ; ae
     mov r1, 0x1
     mov r2, 0
     cmp r1, 2
@@ -70,7 +70,7 @@ begin
     mov.ae r2, 1
     expect r2, 1
 
-    case 5                       ; a
+    case 5                      ; a
     mov r1, 0x1
     mov r2, 0
     cmp r1, 2
@@ -87,7 +87,7 @@ begin
     mov.a r2, 1
     expect r2, 1
 
-    case 6                       ; be
+    case 6                      ; be
     mov r1, 0x1
     mov r2, 0
     cmp r1, 2
@@ -104,7 +104,7 @@ begin
     mov.be r2, 1
     expect r2, 0
 
-    case 7                       ; bl
+    case 7                      ; bl
     mov r1, 0x1
     mov r2, 0
     cmp r1, 2

@@ -1,6 +1,6 @@
 ; The devices' registers: what they read, what they do, where they end.
 .include "check.inc"
-begin
+    begin
     mov r1, 4
     reg r1, on_fault
 

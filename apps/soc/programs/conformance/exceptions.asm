@@ -1,7 +1,7 @@
 ; Every exception: its number, the state that the handler finds, and the way back.
 .include "check.inc"
 .equ FAR, 0x20000000
-begin
+    begin
     ; Every handler writes the number of its exception to r10, the pushed address to r11, and skips.
     mov r1, 0
     reg r1, handler_0
@@ -113,7 +113,7 @@ m1: ld32 r1, FAR
 m2: st8 FAR, r1
     after 4
     faults 4, m3
-m3: ld32 r1, 0xFFFFD           ; over the end of memory
+m3: ld32 r1, 0xFFFFD            ; over the end of memory
     after 4
     faults 4, m4
 m4: ld16 r1, 0xFFFFF
@@ -156,7 +156,7 @@ s5: call failed
     mov r14, r9
 
     case 10                     ; break goes on behind itself
-    faults 0, b1 + 8             ; r15 was behind the break already
+    faults 0, b1 + 8            ; r15 was behind the break already
 b1: break
     after 0
 
@@ -213,7 +213,7 @@ breaking:
     eret
 
 .macro handler label, number
-\label:
+    \label:
     mov r10, \number
     pop r11
     mov r0, r11
@@ -225,10 +225,10 @@ breaking:
     eret
 .endm
 
-handler handler_1, 1
-handler handler_2, 2
-handler handler_3, 3
-handler handler_4, 4
+    handler handler_1, 1
+    handler handler_2, 2
+    handler handler_3, 3
+    handler handler_4, 4
 
 ; Exception 0 comes with r15 already behind a break; the bad index of `reg` is skipped by hand.
 handler_0:

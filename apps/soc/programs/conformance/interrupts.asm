@@ -1,6 +1,6 @@
 ; Interrupts: entry, the banks, nesting of causes, priority, return.
 .include "check.inc"
-begin
+    begin
     case 1                      ; a timer's interrupt changes to the other bank and comes back
     mov r1, IRQ_TIMER
     ireg r1, on_timer

@@ -1,7 +1,7 @@
 ; Loads, stores and the stack: widths, byte order, unaligned places, registers and immediates.
 .include "check.inc"
 .equ PLACE, 0x6000
-begin
+    begin
 
     case 1                      ; little endian
     mov r1, 0x12345678

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod assemble;
+mod debug;
 mod disassemble;
 mod format;
 mod isa;
@@ -15,6 +16,7 @@ pub fn dispatch(arguments: Arguments) -> Result<u8, String> {
         Command::As(options) => assemble::assemble(&options),
         Command::Dis(options) => disassemble::disassemble(&options),
         Command::Run(options) => run::run(&options),
+        Command::Debug(options) => debug::debug(&options),
         Command::Test(options) => test::test(&options),
         Command::Fmt(options) => format::format(&options),
         Command::Isa(options) => isa::isa(&options),
