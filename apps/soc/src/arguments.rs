@@ -143,6 +143,9 @@ pub struct Test {
     /// Print the results as JSON
     #[arg(long)]
     pub json: bool,
+    /// Folder for a recording of each run (.rec) and the checksum of the state at its end (.sum)
+    #[arg(long)]
+    pub recordings: Option<PathBuf>,
 }
 
 #[derive(Args)]

@@ -16,6 +16,11 @@ pub struct Checked {
     /// What did not hold; none where all is well.
     pub failures: Vec<String>,
     pub cycles: u64,
+    /// All that repeats the run, and the checksum of the state at its end.
+    #[serde(skip)]
+    pub recording: Recording,
+    #[serde(skip)]
+    pub state_checksum: u64,
 }
 
 /// All expectations in files and folders, by name.
@@ -60,10 +65,11 @@ pub fn check(file: &Path) -> Result<Checked, String> {
     let mut machine = recording.machine().map_err(|error| error.to_string())?;
     let stop = recording.replay(&mut machine);
     let outcome = Outcome::new(&machine, stop);
+    let state_checksum = machine.save().last_chunk().copied().map_or(0, u64::from_le_bytes);
     let mut failures = Failures::default();
     failures.equal("image_bytes", &expectation.expect.image_bytes, &image_bytes);
     compare(&expectation.expect, &mut machine, &outcome, &mut failures)?;
-    Ok(Checked { file: file.to_owned(), failures: failures.0, cycles: outcome.cycles })
+    Ok(Checked { file: file.to_owned(), failures: failures.0, cycles: outcome.cycles, recording, state_checksum })
 }
 
 /// Everything that the expectation gives to the machine.

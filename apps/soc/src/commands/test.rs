@@ -1,9 +1,11 @@
 //! `soc test`: programs against what they are expected to do.
 
 use crate::arguments::Test;
-use crate::check::{check, find};
+use crate::check::{Checked, check, find};
 use crate::outcome::STATUS_FAILURE;
+use crate::source::write;
 use serde_json::json;
+use std::path::Path;
 
 pub(super) fn test(options: &Test) -> Result<u8, String> {
     let files = find(&options.expectations)?;
@@ -14,7 +16,12 @@ pub(super) fn test(options: &Test) -> Result<u8, String> {
     let mut results = Vec::new();
     for file in files {
         let (failures, cycles) = match check(&file) {
-            Ok(checked) => (checked.failures, checked.cycles),
+            Ok(checked) => {
+                if let Some(folder) = &options.recordings {
+                    keep(folder, &checked)?;
+                }
+                (checked.failures, checked.cycles)
+            }
             Err(reason) => (vec![reason], 0),
         };
         if failures.is_empty() {
@@ -38,4 +45,13 @@ pub(super) fn test(options: &Test) -> Result<u8, String> {
         println!("{passed} passed, {failed} failed");
     }
     Ok(if failed == 0 { 0 } else { STATUS_FAILURE })
+}
+
+/// Writes what repeats a run, and what it must come to.
+fn keep(folder: &Path, checked: &Checked) -> Result<(), String> {
+    let kind = checked.file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let name = checked.file.file_stem().unwrap_or_default().to_string_lossy();
+    let base = folder.join(format!("{kind}-{name}"));
+    write(&base.with_extension("rec"), &checked.recording.save())?;
+    write(&base.with_extension("sum"), format!("{:016x}\n", checked.state_checksum).as_bytes())
 }
