@@ -69,7 +69,13 @@ pub fn check(file: &Path) -> Result<Checked, String> {
     let mut failures = Failures::default();
     failures.equal("image_bytes", &expectation.expect.image_bytes, &image_bytes);
     compare(&expectation.expect, &mut machine, &outcome, &mut failures)?;
-    Ok(Checked { file: file.to_owned(), failures: failures.0, cycles: outcome.cycles, recording, state_checksum })
+    Ok(Checked {
+        file: file.to_owned(),
+        failures: failures.0,
+        cycles: outcome.cycles,
+        recording,
+        state_checksum,
+    })
 }
 
 /// Everything that the expectation gives to the machine.

@@ -42,7 +42,7 @@ impl Outcome {
             Stop::Exception(number) => ("exception", u32::from(number), STATUS_EXCEPTION + number),
             Stop::DoubleFault => ("double fault", 0, STATUS_DOUBLE_FAULT),
             Stop::Off(status) => ("exit", status, status as u8),
-            _ if machine.waits_for_input() => ("asleep", 0, 0),
+            Stop::Asleep => ("asleep", 0, 0),
             _ => ("limit", 0, STATUS_LIMIT),
         };
         let cpu = machine.cpu();

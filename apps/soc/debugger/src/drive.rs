@@ -192,9 +192,6 @@ impl Debugger {
             if let Power::Off(status) = self.machine.cpu().power() {
                 return Some(AnyStop::Reason(Stopped::Off(status)));
             }
-            if self.timeline.next_input().is_none() && self.machine.waits_for_input() {
-                return Some(AnyStop::Reason(Stopped::Asleep));
-            }
             let mut until = limit.min(self.timeline.next_snapshot(now).max(now + 1));
             if let Some(input) = self.timeline.next_input() {
                 until = until.min(input.max(now + 1));
@@ -214,6 +211,12 @@ impl Debugger {
                 Stop::Exception(number) => Stopped::Exception(number),
                 Stop::DoubleFault => Stopped::DoubleFault,
                 Stop::Off(status) => Stopped::Off(status),
+                Stop::Asleep if self.timeline.next_input().is_some() => {
+                    self.machine.pass(until);
+                    self.timeline.apply_due(&mut self.machine);
+                    continue;
+                }
+                Stop::Asleep => Stopped::Asleep,
                 Stop::Observed => {
                     watched.map_or(Stopped::Done, |(id, address)| Stopped::Watchpoint(id, address))
                 }

@@ -1,8 +1,8 @@
 //! The profile: where the last cycles went, counted by running them again.
 
 use crate::debugger::Debugger;
-use soc_machine::Observer;
 use soc_machine::map::RAM_BYTES;
+use soc_machine::{Observer, Stop};
 
 /// Cycles that are counted at most: what runs again within a second.
 const MOST: u64 = 20_000_000;
@@ -39,7 +39,9 @@ impl Debugger {
         while self.machine.cpu().cycle() < now {
             let before = self.machine.cpu().cycle();
             let until = self.timeline.next_input().map_or(now, |input| input.min(now));
-            self.machine.run_observed(until, &mut counter);
+            if self.machine.run_observed(until, &mut counter) == Stop::Asleep {
+                self.machine.pass(until);
+            }
             self.collect_output();
             self.timeline.apply_due(&mut self.machine);
             if self.machine.cpu().cycle() == before

@@ -52,6 +52,9 @@ impl Debugger {
                 until = until.min(input);
             }
             let stop = self.machine.run(until);
+            if stop == Stop::Asleep {
+                self.machine.pass(until);
+            }
             self.collect_output();
             self.timeline.take_snapshot(&mut self.machine);
             if matches!(stop, Stop::Off(_)) && self.machine.cpu().cycle() == now {

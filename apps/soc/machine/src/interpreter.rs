@@ -80,6 +80,8 @@ impl Machine {
         self.devices.timer.advance(self.cpu.cycle);
         if self.devices.pending() != 0 {
             self.cpu.power = Power::Running;
+        } else if self.devices.timer.deadline.is_none() {
+            return Some(Stop::Asleep);
         } else {
             self.cpu.cycle = self.horizon(until).max(self.cpu.cycle);
         }

@@ -26,6 +26,8 @@ pub enum Stop {
     Breakpoint,
     /// The observer wanted to stop.
     Observed,
+    /// The machine sleeps, and only an input can wake it. No cycles pass for it unless [`Machine::pass`] lets them.
+    Asleep,
 }
 
 /// An image that is larger than main memory.
@@ -188,6 +190,13 @@ impl Machine {
         self.cpu.power == crate::Power::Asleep
             && self.devices.timer.deadline.is_none()
             && self.devices.pending() == 0
+    }
+
+    /// Lets time pass for a machine that [`Machine::waits_for_input`], up to a cycle; for others it does nothing.
+    pub fn pass(&mut self, until: u64) {
+        if self.waits_for_input() {
+            self.cpu.cycle = self.cpu.cycle.max(until);
+        }
     }
 
     /// The cycle at which the timer will expire, if it runs.

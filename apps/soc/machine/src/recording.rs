@@ -9,6 +9,8 @@ use crate::state::{StateError, seal, unseal};
 use alloc::vec::Vec;
 
 const MAGIC: &[u8; 8] = b"SOCRECRD";
+/// Cycles are below this, so that counting can never overflow.
+const MOST_CYCLES: u64 = 1 << 63;
 
 /// An image, how the machine was made, and every input with the cycle at which it was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,9 +40,11 @@ impl Recording {
     pub fn replay(&self, machine: &mut Machine) -> Stop {
         for (cycle, input) in &self.inputs {
             match machine.run(*cycle) {
-                Stop::Cycle => machine.apply(input),
+                Stop::Cycle => {}
+                Stop::Asleep => machine.pass(*cycle),
                 stop => return stop,
             }
+            machine.apply(input);
         }
         machine.run(self.end)
     }
@@ -71,13 +75,13 @@ impl Recording {
 fn load_body(reader: &mut Reader) -> Option<Recording> {
     let quirks = Quirks::from_bits(reader.u8()?)?;
     let seed = reader.u64()?;
-    let end = reader.u64()?;
+    let end = reader.u64().filter(|&cycle| cycle < MOST_CYCLES)?;
     let image = reader.blob()?.to_vec();
     let disk = reader.blob()?.to_vec();
     let count = reader.u32()?;
     let mut inputs: Vec<(u64, Input)> = Vec::new();
     for _ in 0..count {
-        let cycle = reader.u64()?;
+        let cycle = reader.u64().filter(|&cycle| cycle < MOST_CYCLES)?;
         if inputs.last().is_some_and(|(last, _)| *last > cycle) {
             return None;
         }

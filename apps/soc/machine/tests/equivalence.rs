@@ -51,6 +51,7 @@ fn sprint(machine: &mut Machine, until: u64) {
     loop {
         match machine.run(until) {
             Stop::Cycle => return,
+            Stop::Asleep => return machine.pass(until),
             Stop::Off(_) => machine.apply(&Input::Reset),
             _ => {}
         }

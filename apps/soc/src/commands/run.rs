@@ -92,7 +92,13 @@ fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<
         if let Some((cycle, _)) = inputs.peek() {
             until = until.min(*cycle);
         }
-        let stop = machine.run(until);
+        let stop = match machine.run(until) {
+            Stop::Asleep if inputs.peek().is_some() => {
+                machine.pass(until);
+                Stop::Cycle
+            }
+            stop => stop,
+        };
         let output = machine.take_output();
         if !output.is_empty() && !options.json {
             let mut standard = std::io::stdout().lock();

@@ -91,7 +91,7 @@ function show(next, pixels) {
   byId("mips").textContent = state.mips ? `${state.mips.toFixed(0)} MIPS` : "";
   const status = byId("status");
   const searching = isRunning && state.progress !== null;
-  status.textContent = searching ? `searching the past: ${Math.round(state.progress * 100)} %` : isRunning ? "running" : state.stop_text;
+  status.textContent = searching ? `searching the past: ${Math.round(state.progress * 100)} %` : isRunning ? "running" : state.stop === "cancelled" ? "paused" : state.stop_text;
   status.className = !isRunning && ["exception", "double_fault"].includes(state.stop) && state.stop_text !== "exception 0: breakpoint" ? "bad" : "";
   const time = byId("time");
   time.min = state.start;
@@ -144,7 +144,7 @@ function showRegisters(before) {
     input.classList.toggle("changed", before !== null && !state.running && before.registers[number] !== value);
   });
   byId("bank").textContent = state.interrupt_bank ? "(interrupt bank)" : "";
-  byId("flags").replaceChildren(...Object.entries(state.flags).map(([name, isSet]) => {
+  byId("flags").replaceChildren(...state.flags.map(([name, isSet]) => {
     const flag = document.createElement("span");
     flag.textContent = name;
     flag.className = isSet ? "on" : "";

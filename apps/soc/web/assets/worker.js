@@ -2,7 +2,7 @@
 "use strict";
 
 let bench = null;
-let watched = { memory: 0, memory_rows: 16, code: null, code_rows: 16 };
+let watched = { memory: 0, memory_rows: 12, code: null, code_rows: 24 };
 let busy = false;
 let speed = 0;              // cycles a second; 0 is as fast as it goes
 let resumes = false;        // whether an input wakes a run that had fallen asleep

@@ -43,7 +43,7 @@ pub(crate) fn view(
     json!({
         "registers": cpu.registers(),
         "interrupt_bank": cpu.bank() == Bank::Interrupt,
-        "flags": { "Z": flag(FLAG_Z), "C": flag(FLAG_C), "i": flag(FLAG_I), "e": flag(FLAG_E) },
+        "flags": [["Z", flag(FLAG_Z)], ["C", flag(FLAG_C)], ["i", flag(FLAG_I)], ["e", flag(FLAG_E)]],
         "cycle": cpu.cycle(),
         "start": start,
         "end": end,
