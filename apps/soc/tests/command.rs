@@ -1,5 +1,4 @@
 //! The program `soc` as its users call it: files, pipes, JSON, exit statuses.
-#![allow(unused_crate_dependencies)]
 
 use std::fs;
 use std::io::Write as _;

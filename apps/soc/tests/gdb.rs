@@ -1,5 +1,4 @@
 //! A real gdb: connects, breaks, steps, reads memory, goes backwards.
-#![allow(unused_crate_dependencies)]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;

@@ -1,5 +1,4 @@
 //! Every program that is shipped does what its TOML file expects; and the specification's tables are the code's.
-#![allow(unused_crate_dependencies)]
 
 use soc::check::{check, find};
 use std::path::{Path, PathBuf};

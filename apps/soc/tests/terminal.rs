@@ -1,5 +1,4 @@
 //! The terminal's picture and its keys, on a screen in memory.
-#![allow(unused_crate_dependencies)]
 
 use ratatui::Terminal as Screen;
 use ratatui::backend::TestBackend;

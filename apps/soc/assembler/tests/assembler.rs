@@ -1,5 +1,4 @@
 //! The assembler's language, its findings, and the golden encodings.
-#![allow(unused_crate_dependencies)]
 
 use soc_assembler::{
     Assembly, Files, Language, NoFiles, Options, Symbols, assemble, disassemble, format, listing,

@@ -1,5 +1,4 @@
 //! What holds for every image and every text.
-#![allow(unused_crate_dependencies)]
 
 use proptest::prelude::*;
 use soc_assembler::{
@@ -68,8 +67,6 @@ fn source() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
     #[test]
     fn a_disassembled_image_assembles_to_the_same_bytes(image in image(), labels in prop::collection::vec(0u32..300, 0..6)) {
         let mut symbols = Symbols::default();

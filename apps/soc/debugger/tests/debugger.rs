@@ -1,5 +1,4 @@
 //! The debugger forwards and backwards.
-#![allow(unused_crate_dependencies)]
 
 use proptest::prelude::*;
 use soc_assembler::{NoFiles, Options, assemble};
@@ -256,8 +255,6 @@ fn program() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
     #[test]
     fn a_step_reversed_leaves_everything_as_it_was(text in program(), warm in 0u64..200, keys in any::<[u8; 3]>()) {
         let mut debugger = debugger(&text);

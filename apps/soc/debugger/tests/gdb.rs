@@ -1,5 +1,4 @@
 //! The GDB remote protocol: scripted packets, and packets of chance.
-#![allow(unused_crate_dependencies)]
 #![cfg(feature = "gdb")]
 
 use proptest::prelude::*;
@@ -80,8 +79,6 @@ fn the_description_borrows_arm_and_reverse_execution_is_offered() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn no_bytes_make_the_session_panic(
         noise in prop::collection::vec(any::<u8>(), 0..40),

@@ -48,13 +48,13 @@ impl Machine {
     }
 
     fn step_running<O: Observer>(&mut self, observer: &mut O) -> Option<Stop> {
-        let outcome = self.instruction(observer).and_then(|()| self.interrupt());
+        let outcome = self.instruction(observer).and_then(|()| self.interrupt(observer));
         match outcome {
             Ok(()) => match self.cpu.power {
                 Power::Off(status) => Some(Stop::Off(status)),
                 _ => None,
             },
-            Err(trap) => self.exception(trap),
+            Err(trap) => self.exception(trap, observer),
         }
     }
 
@@ -244,7 +244,7 @@ impl Machine {
     }
 
     /// At the end of an instruction: enters the handler of the lowest interrupt that is ready.
-    fn interrupt(&mut self) -> Result<(), Trap> {
+    fn interrupt<O: Observer>(&mut self, observer: &mut O) -> Result<(), Trap> {
         let ready = self.ready_interrupts();
         if ready == 0 {
             return Ok(());
@@ -255,7 +255,7 @@ impl Machine {
         // `iret` adds 8 again, so the interrupted bank keeps the address of the instruction that was executed last.
         let registers = self.cpu.registers_mut();
         registers[IP] = registers[IP].wrapping_sub(8);
-        self.push(self.cpu.flags, &mut crate::observe::Unobserved)?;
+        self.push(self.cpu.flags, observer)?;
         self.cpu.bank = Bank::Interrupt;
         self.cpu.flags &= !FLAG_I;
         self.cpu.registers_mut()[IP] = handler;
@@ -272,7 +272,7 @@ impl Machine {
     }
 
     /// Delivers an exception to its handler, or to whoever runs the machine.
-    fn exception(&mut self, Trap(number): Trap) -> Option<Stop> {
+    fn exception<O: Observer>(&mut self, Trap(number): Trap, observer: &mut O) -> Option<Stop> {
         if number != 0 {
             if self.cpu.flags & FLAG_E != 0 {
                 return self.double_fault();
@@ -283,7 +283,7 @@ impl Machine {
             return Some(Stop::Exception(number));
         };
         let resume = self.cpu.ip().wrapping_sub(8);
-        if self.push(resume, &mut crate::observe::Unobserved).is_err() {
+        if self.push(resume, observer).is_err() {
             return self.double_fault();
         }
         self.cpu.registers_mut()[IP] = handler;

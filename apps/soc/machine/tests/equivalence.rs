@@ -1,5 +1,4 @@
 //! The quick loop against the slow step: the same state, whatever the program.
-#![allow(unused_crate_dependencies)]
 
 use proptest::prelude::*;
 use soc_machine::encoding::Word;
@@ -67,8 +66,6 @@ fn quirks() -> impl Strategy<Value = Quirks> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
-
     #[test]
     fn running_and_stepping_end_in_the_same_state(image in image(), quirks in quirks(), length in 1u64..600) {
         let mut quick = Machine::new(&image, quirks, 7).unwrap();

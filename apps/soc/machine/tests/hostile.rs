@@ -1,5 +1,4 @@
 //! Images, saved states and recordings that mean no good.
-#![allow(unused_crate_dependencies)]
 
 use proptest::prelude::*;
 use soc_machine::{Input, Machine, Quirks, Recording, StateError, Stop, Unobserved};
@@ -62,8 +61,6 @@ fn an_image_larger_than_memory_is_refused() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
     #[test]
     fn any_image_runs_without_harm(image in prop::collection::vec(any::<u8>(), 0..400), keys: [u8; 4]) {
         let mut machine = Machine::new(&image, Quirks::default(), 0).unwrap();

@@ -1,5 +1,4 @@
 //! The workbench behind the page, without a browser.
-#![allow(unused_crate_dependencies)]
 
 use serde_json::{Value, json};
 use soc_debugger::Stopped;
