@@ -1,0 +1,23 @@
+//! `./hob`: reads the command line, runs the command, ends with its exit status.
+
+use clap::Parser;
+use cli::args::{Arguments, Command};
+use cli::commands;
+use cli::suites::{self, Selection};
+use cli::workspace::Workspace;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = Workspace::find().and_then(|workspace| match arguments.command {
+        Command::Run(run) => commands::run::run(&workspace, &run),
+        Command::Image(image) => commands::image::run(&workspace, &image),
+        Command::Test(test) => {
+            suites::run(&workspace, &Selection { words: test.words, full: test.full }, test.kernel)
+        }
+    });
+    result.unwrap_or_else(|error| {
+        eprintln!("hob: {error:#}");
+        ExitCode::FAILURE
+    })
+}

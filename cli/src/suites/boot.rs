@@ -1,0 +1,145 @@
+//! `boot/...`: Hob comes up on every board with every number of processors, in little memory, and says what is wrong
+//! when there is nothing to start.
+
+use super::case::Case;
+use super::machine_run::{self, Finished, LIMIT, Surroundings};
+use super::shared::Shared;
+use super::transcript::tail;
+use crate::commands::image;
+use crate::emulator::{Board, Boot, Firmware, Machine, MemorySize};
+use crate::initramfs;
+use crate::job::{self, Job};
+use crate::prerequisites::{self, OVMF};
+use anyhow::{Context, Result, bail, ensure};
+use std::sync::Arc;
+
+/// The boards with the ways in which processors are found there: ACPI's MADT, or the MP table.
+const BOARDS: [(&str, Board, bool); 4] = [
+    ("q35", Board::Q35, true),
+    ("q35-without-acpi", Board::Q35, false),
+    ("microvm", Board::Microvm, true),
+    ("microvm-without-acpi", Board::Microvm, false),
+];
+
+/// All cases.
+pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (name, board, has_acpi) in BOARDS {
+        for processors in [1, 2, 4, 8] {
+            let surroundings = Surroundings { board, processors, has_acpi, memory: None };
+            let work = with(shared, move |shared| counts_processors(shared, &surroundings));
+            cases.push(Case::test(format!("boot/{name}-{processors}"), work));
+        }
+    }
+    cases.push(Case::test("boot/24-mebibytes", with(shared, starts_in_24_mebibytes)));
+    cases.push(Case::test("boot/exit-status", with(shared, passes_exit_statuses_on)));
+    cases.push(Case::test("boot/missing-initramfs", with(shared, |shared| refuses(shared, None))));
+    for (name, damage) in DAMAGES {
+        let work = with(shared, move |shared| {
+            let mut archive = initramfs::archive(&shared.tree()?)?;
+            damage(&mut archive);
+            refuses(shared, Some(&archive))
+        });
+        cases.push(Case::test(format!("boot/{name}"), work));
+    }
+    cases.push(Case::test("image/bios", with(shared, |shared| starts_from_disc(shared, Firmware::Default))));
+    cases.push(Case::test(
+        "image/uefi",
+        with(shared, |shared| starts_from_disc(shared, Firmware::File(prerequisites::find(OVMF)?))),
+    ));
+    cases
+}
+
+fn with(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> Result<()> + Send + 'static,
+) -> impl FnOnce() -> Result<()> + Send + 'static {
+    let shared = Arc::clone(shared);
+    move || work(&shared)
+}
+
+fn run(shared: &Shared, arguments: &[&str], surroundings: &Surroundings) -> Result<Finished> {
+    let mut job = Job::new(arguments.iter().copied());
+    job.input = Some(Vec::new());
+    machine_run::job(shared, shared.tree()?, &job, surroundings)
+}
+
+fn counts_processors(shared: &Shared, surroundings: &Surroundings) -> Result<()> {
+    let finished = run(shared, &["nproc"], surroundings)?;
+    let output = String::from_utf8_lossy(&finished.transcript.output).into_owned();
+    ensure!(
+        output.trim() == surroundings.processors.to_string(),
+        "of {} processors the guest counts {output}\n{}",
+        surroundings.processors,
+        finished.last_words()
+    );
+    Ok(())
+}
+
+fn starts_in_24_mebibytes(shared: &Shared) -> Result<()> {
+    let memory = Some(MemorySize::mebibytes(24));
+    let finished =
+        run(shared, &["sh", "-c", "echo $((6 * 7))"], &Surroundings { memory, ..Default::default() })?;
+    ensure!(finished.transcript.output == b"42\n", "{}", finished.last_words());
+    Ok(())
+}
+
+fn passes_exit_statuses_on(shared: &Shared) -> Result<()> {
+    for (script, expected) in
+        [("exit 0", 0), ("exit 37", 37), ("kill -KILL $$; exit 3", 3), ("no-such-program", 127)]
+    {
+        let finished = run(shared, &["sh", "-c", script], &Surroundings::default())?;
+        let status = finished.transcript.status;
+        ensure!(status.code() == Some(expected), "'{script}' ended with {status}, expected {expected}");
+    }
+    Ok(())
+}
+
+type Damage = fn(&mut Vec<u8>);
+
+/// What can have happened to an initramfs.
+const DAMAGES: [(&str, Damage); 3] = [
+    ("empty-initramfs", |archive| archive.clear()),
+    ("truncated-initramfs", |archive| archive.truncate(archive.len() / 2)),
+    ("corrupt-initramfs", |archive| archive.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x5a)),
+];
+
+/// The kernel must say that it finds nothing to start, and end the machine.
+fn refuses(shared: &Shared, initramfs: Option<&[u8]>) -> Result<()> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let file = folder.path().join("initramfs");
+    if let Some(bytes) = initramfs {
+        std::fs::write(&file, bytes)?;
+    }
+    let boot =
+        Boot::Kernel { kernel: shared.kernel()?.file.clone(), initramfs: initramfs.map(|_| file.clone()) };
+    let (output, ended) =
+        machine_run::run(&machine_run::machine(boot, &Surroundings::default()).word("hob.report=ttyS1"))?;
+    let said = format!("{}\n{}", tail(&output, 25), machine_run::last_words(&ended));
+    ensure!(said.contains("initramfs"), "the kernel does not name the initramfs as the cause\n{said}");
+    Ok(())
+}
+
+/// Makes a disc image with a job in it and starts it with the given firmware.
+fn starts_from_disc(shared: &Shared, firmware: Firmware) -> Result<()> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let disc = folder.path().join("hob.iso");
+    let mut tree = shared.tree()?;
+    let mut job = Job::new(["echo", "from a disc"]);
+    job.input = Some(Vec::new());
+    initramfs::add_job(&mut tree, &job);
+    let words = format!("console=ttyS0 quiet hob.report=ttyS1 hob.job=/{}", job::PATH);
+    image::make_iso(&shared.kernel()?.file, &initramfs::archive(&tree)?, &words, &disc)?;
+
+    let machine = Machine::new(Boot::Disc(disc)).firmware(firmware).smp(2);
+    let mut running = machine.start()?;
+    // GRUB writes to the console too; only the report is looked at.
+    let console = running.take_console();
+    let ended = running.wait_within(LIMIT)?;
+    drop(console);
+    match ended.report.exit() {
+        Some(status) if status.success() => Ok(()),
+        Some(status) => bail!("the job ended with {status}"),
+        None => bail!("{}\n{}", ended.describe(), machine_run::last_words(&ended)),
+    }
+}

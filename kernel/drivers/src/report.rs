@@ -1,0 +1,111 @@
+//! The report: lines on a serial port that tell the host of an emulator how a job or a test ended (docs/testing.md).
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+
+use abi::Errno;
+use machine::sync::{Once, Rank, SpinLock};
+
+use crate::serial::{COM2, Client, Port};
+
+static PORT: Once<Arc<Port>> = Once::new();
+
+/// The longest line from the host, in bytes.
+const LINE_MAX: usize = 256;
+
+/// What the host says, cut into lines.
+struct Host {
+    line: SpinLock<Vec<u8>>,
+    on_line: fn(&str),
+}
+
+impl Client for Host {
+    fn received(&self, bytes: &[u8]) -> usize {
+        for &byte in bytes {
+            let mut line = self.line.lock();
+            if byte == b'\n' {
+                let text = String::from_utf8_lossy(&line).into_owned();
+                line.clear();
+                drop(line);
+                (self.on_line)(&text);
+            } else if line.len() < LINE_MAX {
+                line.push(byte);
+            }
+        }
+        bytes.len()
+    }
+
+    fn room(&self) {}
+}
+
+/// Opens the second serial port for the report. `on_line` is called, from a softirq thread, with each line that the
+/// host sends.
+pub fn start(on_line: fn(&str)) -> Result<(), Errno> {
+    let port = Port::open(COM2)?;
+    port.connect(Arc::new(Host { line: SpinLock::new(Rank::Stream, Vec::new()), on_line }));
+    if PORT.set(port).is_ok() {
+        line("hob-report 1");
+    }
+    Ok(())
+}
+
+/// Whether somebody listens.
+pub fn is_open() -> bool {
+    PORT.get().is_some()
+}
+
+/// Sends a line; newlines in it become spaces. Waits for the port when much is on its way. Nothing happens without a
+/// report.
+pub fn line(text: &str) {
+    let Some(port) = PORT.get() else { return };
+    let line = format!("{}\n", text.replace('\n', " "));
+    let mut rest = line.as_bytes();
+    while !rest.is_empty() {
+        rest = &rest[port.transmit(rest)..];
+        if !rest.is_empty() {
+            port.flush();
+        }
+    }
+}
+
+/// Sends a line in the middle of a panic, without interrupts.
+pub fn panic_line(text: &str) {
+    if let Some(port) = PORT.get() {
+        port.force(text.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }).chain([b'\n']));
+    }
+}
+
+/// Writes text as `log` lines of a panic's report.
+pub struct LogLines {
+    line: String,
+}
+
+impl LogLines {
+    /// Nothing written yet.
+    pub fn new() -> Self {
+        Self { line: String::new() }
+    }
+}
+
+impl Default for LogLines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Write for LogLines {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for letter in text.chars() {
+            if letter == '\n' {
+                panic_line(&format!("log {}", self.line.trim()));
+                self.line.clear();
+            } else {
+                self.line.push(letter);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! epoll instances as files (epoll(7)); what they do is in [`threads::poll`].
+
+use alloc::sync::Arc;
+
+use abi::fcntl::OpenFlags;
+use threads::poll::{Epoll, Events, Pollable, Waiter};
+
+use crate::anonymous::AnonymousInode;
+use crate::file::File;
+use crate::open_file::OpenFile;
+
+struct EpollFile(Epoll);
+
+/// epoll_create1(2). The instance is found again with `as_epoll` of the open file.
+pub fn create() -> Arc<OpenFile> {
+    let file = Arc::new(EpollFile(Epoll::new()));
+    OpenFile::anonymous(file, AnonymousInode::labelled("[eventpoll]"), OpenFlags::RDWR)
+}
+
+impl Pollable for EpollFile {
+    fn poll(&self, interest: Events, waiter: Option<&mut Waiter>) -> Events {
+        self.0.poll(interest, waiter)
+    }
+
+    fn as_epoll(&self) -> Option<&Epoll> {
+        Some(&self.0)
+    }
+}
+
+impl File for EpollFile {}

@@ -1,0 +1,364 @@
+//! The open file description (open(2)): what descriptors that were duplicated or inherited share.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use abi::Errno;
+use abi::fcntl::{FallocateFlags, OpenFlags};
+use memory::{Object, Sink, Source};
+use threads::Mutex;
+use threads::poll::{Epoll, Events, Pollable, Waiter};
+
+use crate::file::{File, IoctlArgument, Positioning, Seek, Transfer};
+use crate::inode::{Entry, Inode};
+use crate::locks::LockOwner;
+use crate::metadata::Metadata;
+use crate::mount::Path;
+
+/// The flags that F_SETFL can change.
+pub const SETTABLE_FLAGS: OpenFlags = OpenFlags::APPEND
+    .union(OpenFlags::NONBLOCK)
+    .union(OpenFlags::DIRECT)
+    .union(OpenFlags::NOATIME)
+    .union(OpenFlags::FASYNC);
+
+/// The largest position (`MAX_LFS_FILESIZE`).
+const POSITION_MAX: u64 = i64::MAX as u64;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// A file opened once. Descriptors hold it by `Arc`; the file is closed with the last.
+pub struct OpenFile {
+    file: Arc<dyn File>,
+    path: Path,
+    flags: AtomicU32,
+    positioning: Positioning,
+    id: u64,
+    /// Locked for the length of a read or write, so that two of them do not see the same position.
+    position: Mutex<u64>,
+    counts_as_writer: bool,
+}
+
+impl OpenFile {
+    /// What open(2) made: `file`, found as `path`, with the flags that F_GETFL shows. `counts_as_writer` says that the
+    /// inode's writer count has been raised for it.
+    pub(crate) fn new(
+        file: Arc<dyn File>,
+        path: Path,
+        flags: OpenFlags,
+        counts_as_writer: bool,
+    ) -> Arc<Self> {
+        let positioning = file.positioning();
+        Arc::new(Self {
+            file,
+            path,
+            flags: AtomicU32::new(flags.bits()),
+            positioning,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            position: Mutex::new(0),
+            counts_as_writer,
+        })
+    }
+
+    /// An open file that was not found by a path: a pipe, a socket, an eventfd. `inode` is what fstat(2) and /proc/PID/fd show.
+    pub fn anonymous(file: Arc<dyn File>, inode: Arc<dyn Inode>, flags: OpenFlags) -> Arc<Self> {
+        Self::new(file, crate::anonymous::path(inode), flags, false)
+    }
+
+    /// What is open.
+    #[inline]
+    pub fn file(&self) -> &Arc<dyn File> {
+        &self.file
+    }
+
+    /// Where it was found.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's inode.
+    pub fn inode(&self) -> &Arc<dyn Inode> {
+        self.path.inode()
+    }
+
+    /// A number that no other open file has or had.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// What fstat(2) tells.
+    pub fn metadata(&self) -> Metadata {
+        self.path.inode().metadata()
+    }
+
+    /// The flags, access mode included, as F_GETFL shows them.
+    #[inline]
+    pub fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+
+    /// Sets those of [`SETTABLE_FLAGS`] that are in `flags` and clears the others of them.
+    pub fn set_flags(&self, flags: OpenFlags) {
+        let keep = !SETTABLE_FLAGS.bits();
+        let set = (flags & SETTABLE_FLAGS).bits();
+        let change = |old| Some(old & keep | set);
+        // The closure never refuses.
+        let _ = self.flags.fetch_update(Ordering::Relaxed, Ordering::Relaxed, change);
+    }
+
+    /// Sets or clears one flag (FIONBIO).
+    pub fn set_flag(&self, flag: OpenFlags, is_set: bool) {
+        if is_set {
+            self.flags.fetch_or(flag.bits(), Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!flag.bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is only a place (`O_PATH`): no reading, no writing, no ioctl (EBADF).
+    pub fn is_path(&self) -> bool {
+        self.flags().contains(OpenFlags::PATH)
+    }
+
+    #[inline]
+    fn transfer(&self, offset: u64) -> Transfer {
+        let flags = self.flags();
+        Transfer {
+            offset,
+            is_nonblocking: flags.contains(OpenFlags::NONBLOCK),
+            is_append: flags.contains(OpenFlags::APPEND),
+            is_synchronous: flags.contains(OpenFlags::DSYNC),
+            is_packet: flags.contains(OpenFlags::DIRECT),
+        }
+    }
+
+    #[inline]
+    fn check_readable(&self) -> Result<(), Errno> {
+        let flags = self.flags();
+        if flags.can_read() && !flags.contains(OpenFlags::PATH) { Ok(()) } else { Err(Errno::EBADF) }
+    }
+
+    #[inline]
+    fn check_writable(&self) -> Result<(), Errno> {
+        let flags = self.flags();
+        if flags.can_write() && !flags.contains(OpenFlags::PATH) { Ok(()) } else { Err(Errno::EBADF) }
+    }
+
+    /// read(2) and readv(2): EBADF where it is not open for reading.
+    #[inline]
+    pub fn read(&self, into: &mut dyn Sink) -> Result<usize, Errno> {
+        self.check_readable()?;
+        if self.positioning != Positioning::Position {
+            return self.file.read(into, &mut self.transfer(0));
+        }
+        let mut position = self.position.lock();
+        let mut how = self.transfer(*position);
+        let result = self.file.read(into, &mut how);
+        *position = how.offset;
+        result
+    }
+
+    /// write(2) and writev(2): EBADF where it is not open for writing.
+    #[inline]
+    pub fn write(&self, from: &mut dyn Source) -> Result<usize, Errno> {
+        self.check_writable()?;
+        if self.positioning != Positioning::Position {
+            return self.file.write(from, &mut self.transfer(0));
+        }
+        let mut position = self.position.lock();
+        let mut how = self.transfer(*position);
+        let result = self.file.write(from, &mut how);
+        *position = how.offset;
+        result
+    }
+
+    /// pread(2): ESPIPE for a stream, EINVAL for a negative offset.
+    pub fn read_at(&self, into: &mut dyn Sink, offset: i64) -> Result<usize, Errno> {
+        let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+        self.check_not_path()?;
+        self.check_positioned()?;
+        self.check_readable()?;
+        self.file.read(into, &mut self.transfer(offset))
+    }
+
+    /// pwrite(2). With O_APPEND it appends, whatever the offset says, as Linux does.
+    pub fn write_at(&self, from: &mut dyn Source, offset: i64) -> Result<usize, Errno> {
+        let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+        self.check_not_path()?;
+        self.check_positioned()?;
+        self.check_writable()?;
+        self.file.write(from, &mut self.transfer(offset))
+    }
+
+    fn check_positioned(&self) -> Result<(), Errno> {
+        if self.positioning == Positioning::Stream { Err(Errno::ESPIPE) } else { Ok(()) }
+    }
+
+    fn check_not_path(&self) -> Result<(), Errno> {
+        if self.is_path() { Err(Errno::EBADF) } else { Ok(()) }
+    }
+
+    /// lseek(2): ESPIPE, EINVAL for a position below zero, ENXIO, EOVERFLOW.
+    pub fn seek(&self, to: Seek) -> Result<u64, Errno> {
+        self.check_not_path()?;
+        self.check_positioned()?;
+        if self.positioning == Positioning::Ignored {
+            return Ok(0);
+        }
+        let mut position = self.position.lock();
+        let from_base =
+            |base: u64, by: i64| match i64::try_from(base).ok().and_then(|base| base.checked_add(by)) {
+                Some(sum) => u64::try_from(sum).map_err(|_| Errno::EINVAL),
+                None => Err(Errno::EOVERFLOW),
+            };
+        let extent = |offset: i64, hole| {
+            let offset = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;
+            self.file.seek_extent(offset, hole)
+        };
+        let target = match to {
+            Seek::Start(offset) => from_base(0, offset)?,
+            Seek::Current(0) => return Ok(*position),
+            Seek::Current(by) => from_base(*position, by)?,
+            Seek::End(by) => from_base(self.file.size()?, by)?,
+            Seek::Data(offset) => extent(offset, false)?,
+            Seek::Hole(offset) => extent(offset, true)?,
+        };
+        if target > POSITION_MAX {
+            return Err(Errno::EINVAL);
+        }
+        *position = target;
+        Ok(target)
+    }
+
+    /// The position, for /proc/PID/fdinfo and sendfile.
+    pub fn position(&self) -> u64 {
+        *self.position.lock()
+    }
+
+    /// Moves the position on, past bytes that were read by offset.
+    pub(crate) fn move_position(&self, by: u64) {
+        let mut position = self.position.lock();
+        *position = position.saturating_add(by);
+    }
+
+    /// Whether reads and writes give EAGAIN rather than wait.
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags().contains(OpenFlags::NONBLOCK)
+    }
+
+    /// Calls `visit` for the entries of a directory from the position on, `.` and `..` first, until it returns false for
+    /// one, which then is not passed: getdents64(2). ENOTDIR; ENOENT when the directory has been removed.
+    pub fn read_directory(&self, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
+        self.check_readable()?;
+        let dentry = &self.path.dentry;
+        if !dentry.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        let mut position = self.position.lock();
+        if dentry.is_dead() {
+            return Err(Errno::ENOENT);
+        }
+        let mut at = *position;
+        let kind = crate::metadata::Kind::Directory;
+        if at == 0 {
+            let inode = self.inode().metadata().inode;
+            if !visit(Entry { name: b".", inode, kind, next: 1 }) {
+                return Ok(());
+            }
+            at = 1;
+        }
+        if at == 1 {
+            let parent =
+                self.path.parent().map_or_else(|| self.metadata(), |parent| parent.inode().metadata());
+            if !visit(Entry { name: b"..", inode: parent.inode, kind, next: 2 }) {
+                *position = at;
+                return Ok(());
+            }
+            at = 2;
+        }
+        let result = self.file.read_directory(at, &mut |entry| {
+            let is_taken = visit(entry);
+            if is_taken {
+                at = entry.next;
+            }
+            is_taken
+        });
+        *position = at;
+        result
+    }
+
+    /// ioctl(2), as far as the file itself knows the request.
+    pub fn ioctl(&self, request: u32, argument: &mut dyn IoctlArgument) -> Result<usize, Errno> {
+        self.check_not_path()?;
+        self.file.ioctl(request, argument)
+    }
+
+    /// ftruncate(2): EINVAL where it is not open for writing.
+    pub fn truncate(&self, size: i64) -> Result<(), Errno> {
+        let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
+        self.check_not_path()?;
+        if !self.flags().can_write() {
+            return Err(Errno::EINVAL);
+        }
+        self.file.truncate(size)
+    }
+
+    /// fallocate(2).
+    pub fn allocate(&self, how: FallocateFlags, offset: i64, len: i64) -> Result<(), Errno> {
+        let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
+        let len = u64::try_from(len).ok().filter(|&len| len > 0).ok_or(Errno::EINVAL)?;
+        self.check_writable()?;
+        if offset.checked_add(len).is_none_or(|end| end > POSITION_MAX) {
+            return Err(Errno::EFBIG);
+        }
+        self.file.allocate(how, offset, len)
+    }
+
+    /// fsync(2) and fdatasync(2).
+    pub fn sync(&self, data_only: bool) -> Result<(), Errno> {
+        self.check_not_path()?;
+        self.file.sync(data_only)
+    }
+
+    /// The pages that a mapping shows: EACCES where it is not open for reading, ENODEV where it cannot be mapped.
+    pub fn object(&self) -> Result<Arc<Object>, Errno> {
+        self.check_not_path()?;
+        if !self.flags().can_read() {
+            return Err(Errno::EACCES);
+        }
+        self.file.object()
+    }
+
+    /// What to do when a process closes a descriptor for this file: its record locks on the file end, even while other
+    /// descriptors are open (fcntl(2)).
+    pub fn closed_by(&self, process: LockOwner) -> Result<(), Errno> {
+        if let Some(locks) = self.inode().locks() {
+            locks.release_records(process);
+        }
+        self.file.flush()
+    }
+}
+
+impl Pollable for OpenFile {
+    fn poll(&self, interest: Events, waiter: Option<&mut Waiter>) -> Events {
+        self.file.poll(interest, waiter)
+    }
+
+    fn as_epoll(&self) -> Option<&Epoll> {
+        self.file.as_epoll()
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        let inode = self.path.inode();
+        if let Some(locks) = inode.locks() {
+            locks.release_open_file(self.id);
+        }
+        if self.counts_as_writer
+            && let Some(writers) = inode.writers()
+        {
+            writers.end_writing();
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Pages that go into and out of a pipe as they are, for splice(2) and tee(2).
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use machine::frame::Frame;
+use threads::Wait;
+
+use super::Pipe;
+use super::ring::Buffer;
+
+impl Pipe {
+    /// Takes up to `len` bytes out, at most a page; none at the end. EAGAIN without `patient`, EINTR.
+    pub(crate) fn take(&self, len: usize, patient: bool) -> Result<Option<Buffer>, Errno> {
+        loop {
+            if !self.is_empty() {
+                let mut ring = self.ring.lock();
+                let taken = ring.pop(len);
+                let before = self.publish(&ring);
+                drop(ring);
+                self.wake(before);
+                if taken.is_some() {
+                    return Ok(taken);
+                }
+                continue;
+            }
+            if !self.has_writers() {
+                return Ok(None);
+            }
+            if !patient {
+                return Err(Errno::EAGAIN);
+            }
+            let ready = || (!self.is_empty() || !self.has_writers()).then_some(());
+            self.ready_to_read.wait_until(Wait::INTERRUPTIBLE, ready).map_err(|_| Errno::EINTR)?;
+        }
+    }
+
+    /// Puts the rest of what [`take`](Self::take) gave back in front.
+    pub(crate) fn give_back(&self, mut buffer: Buffer, start: usize, len: usize) {
+        (buffer.start, buffer.len) = (start, len);
+        let mut ring = self.ring.lock();
+        ring.push_front(buffer);
+        let before = self.publish(&ring);
+        drop(ring);
+        self.wake(before);
+    }
+
+    /// Waits until the ring has a free place: EPIPE without readers, EAGAIN without `patient`, EINTR.
+    pub(crate) fn wait_for_place(&self, patient: bool) -> Result<(), Errno> {
+        let ready = || {
+            if !self.has_readers() {
+                return Some(Err(Errno::EPIPE));
+            }
+            (!self.is_full()).then_some(Ok(()))
+        };
+        match ready() {
+            Some(result) => result,
+            None if !patient => Err(Errno::EAGAIN),
+            None => self.ready_to_write.wait_until(Wait::INTERRUPTIBLE, ready).map_err(|_| Errno::EINTR)?,
+        }
+    }
+
+    /// Puts a page of its own with `len` bytes behind what is in the ring: ENOMEM.
+    pub(crate) fn append(&self, frame: Frame, len: usize) -> Result<(), Errno> {
+        self.put(Buffer { frame, start: 0, len, can_grow: true, is_packet: false })
+    }
+
+    fn put(&self, buffer: Buffer) -> Result<(), Errno> {
+        let mut ring = self.ring.lock();
+        let result = ring.push(buffer);
+        let before = self.publish(&ring);
+        drop(ring);
+        self.wake(before);
+        result
+    }
+
+    /// Moves up to `len` bytes to another pipe by moving their pages: EINVAL for the same pipe.
+    pub(crate) fn move_to(
+        self: &Arc<Self>,
+        to: &Arc<Pipe>,
+        len: usize,
+        patient: bool,
+    ) -> Result<usize, Errno> {
+        if Arc::ptr_eq(self, to) {
+            return Err(Errno::EINVAL);
+        }
+        let mut done = 0;
+        while done < len {
+            let step = to
+                .wait_for_place(patient && done == 0)
+                .and_then(|()| self.take(len - done, patient && done == 0));
+            match step {
+                Ok(Some(buffer)) => {
+                    done += buffer.len;
+                    to.put(buffer)?;
+                }
+                Ok(None) => break,
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(done)
+    }
+
+    /// Shares up to `len` bytes with another pipe without taking them: EINVAL for the same pipe.
+    pub(crate) fn duplicate_to(
+        self: &Arc<Self>,
+        to: &Arc<Pipe>,
+        len: usize,
+        patient: bool,
+    ) -> Result<usize, Errno> {
+        if Arc::ptr_eq(self, to) {
+            return Err(Errno::EINVAL);
+        }
+        to.wait_for_place(patient)?;
+        while self.is_empty() {
+            if !self.has_writers() {
+                return Ok(0);
+            }
+            if !patient {
+                return Err(Errno::EAGAIN);
+            }
+            let ready = || (!self.is_empty() || !self.has_writers()).then_some(());
+            self.ready_to_read.wait_until(Wait::INTERRUPTIBLE, ready).map_err(|_| Errno::EINTR)?;
+        }
+        let mut done = 0;
+        let mut index = 0;
+        while done < len && !to.is_full() {
+            let shared = self.ring.lock().share(index, len - done);
+            let Some(buffer) = shared else { break };
+            done += buffer.len;
+            index += 1;
+            to.put(buffer)?;
+        }
+        Ok(done)
+    }
+}

@@ -1,0 +1,282 @@
+//! Names: making, linking, renaming and removing them, reading directories, the working directory and the root.
+
+use alloc::vec::Vec;
+
+use abi::Errno;
+use abi::capability::CAP_SYS_CHROOT;
+use abi::directory::{DIRENT64_NAME_OFFSET, Dirent64Head, dirent64_length};
+use abi::fcntl::{AT_FDCWD, AtFlags, RenameFlags};
+use files::credentials::Access;
+use files::{Lookup, Path};
+use machine::address::UserAddress;
+use memory::user;
+use zerocopy::IntoBytes;
+
+use super::Arguments;
+use super::files::{look_up, path, start, with_context};
+use crate::process::Caller;
+use crate::process::place::Directories;
+
+type Outcome = Result<usize, Errno>;
+
+fn make_directory(caller: &Caller, directory: i32, address: UserAddress, mode: u32) -> Outcome {
+    let path = path(address)?;
+    let start = start(caller, directory, &path)?;
+    with_context(caller, |context| context.make_directory(start.as_ref(), &path, mode))?;
+    Ok(0)
+}
+
+/// mkdir(2).
+pub fn mkdir(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    make_directory(caller, AT_FDCWD, arguments.address(0), arguments.unsigned(1))
+}
+
+/// mkdirat(2).
+pub fn mkdirat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    make_directory(caller, arguments.int(0), arguments.address(1), arguments.unsigned(2))
+}
+
+fn make_node(caller: &Caller, directory: i32, address: UserAddress, mode: u32, device: u32) -> Outcome {
+    let path = path(address)?;
+    let start = start(caller, directory, &path)?;
+    with_context(caller, |context| context.make_node(start.as_ref(), &path, mode, u64::from(device)))?;
+    Ok(0)
+}
+
+/// mknod(2).
+pub fn mknod(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    make_node(caller, AT_FDCWD, arguments.address(0), arguments.unsigned(1), arguments.unsigned(2))
+}
+
+/// mknodat(2).
+pub fn mknodat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    make_node(caller, arguments.int(0), arguments.address(1), arguments.unsigned(2), arguments.unsigned(3))
+}
+
+fn make_symlink(caller: &Caller, target: UserAddress, directory: i32, address: UserAddress) -> Outcome {
+    let target = path(target)?;
+    let path = path(address)?;
+    let start = start(caller, directory, &path)?;
+    with_context(caller, |context| context.make_symlink(&target, start.as_ref(), &path))?;
+    Ok(0)
+}
+
+/// symlink(2).
+pub fn symlink(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    make_symlink(caller, arguments.address(0), AT_FDCWD, arguments.address(1))
+}
+
+/// symlinkat(2).
+pub fn symlinkat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    make_symlink(caller, arguments.address(0), arguments.int(1), arguments.address(2))
+}
+
+fn make_link(caller: &Caller, old: (i32, UserAddress), new: (i32, UserAddress), flags: u32) -> Outcome {
+    let allowed = AtFlags::SYMLINK_FOLLOW | AtFlags::EMPTY_PATH;
+    let flags = AtFlags::from_bits(flags).filter(|flags| allowed.contains(*flags)).ok_or(Errno::EINVAL)?;
+    let (old_path, new_path) = (path(old.1)?, path(new.1)?);
+    let how = Lookup {
+        follow: flags.contains(AtFlags::SYMLINK_FOLLOW),
+        allow_empty: flags.contains(AtFlags::EMPTY_PATH),
+        ..Lookup::NO_FOLLOW
+    };
+    let old = look_up(caller, old.0, &old_path, how)?;
+    let start = start(caller, new.0, &new_path)?;
+    with_context(caller, |context| context.link(&old, start.as_ref(), &new_path))?;
+    Ok(0)
+}
+
+/// link(2).
+pub fn link(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    make_link(caller, (AT_FDCWD, arguments.address(0)), (AT_FDCWD, arguments.address(1)), 0)
+}
+
+/// linkat(2).
+pub fn linkat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let old = (arguments.int(0), arguments.address(1));
+    let new = (arguments.int(2), arguments.address(3));
+    make_link(caller, old, new, arguments.unsigned(4))
+}
+
+fn move_name(caller: &Caller, old: (i32, UserAddress), new: (i32, UserAddress), flags: u32) -> Outcome {
+    let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
+    let (old_path, new_path) = (path(old.1)?, path(new.1)?);
+    let old_start = start(caller, old.0, &old_path)?;
+    let new_start = start(caller, new.0, &new_path)?;
+    with_context(caller, |context| {
+        context.rename((old_start.as_ref(), &old_path), (new_start.as_ref(), &new_path), flags)
+    })?;
+    Ok(0)
+}
+
+/// rename(2).
+pub fn rename(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    move_name(caller, (AT_FDCWD, arguments.address(0)), (AT_FDCWD, arguments.address(1)), 0)
+}
+
+/// renameat(2).
+pub fn renameat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let old = (arguments.int(0), arguments.address(1));
+    move_name(caller, old, (arguments.int(2), arguments.address(3)), 0)
+}
+
+/// renameat2(2).
+pub fn renameat2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let old = (arguments.int(0), arguments.address(1));
+    move_name(caller, old, (arguments.int(2), arguments.address(3)), arguments.unsigned(4))
+}
+
+fn remove(caller: &Caller, directory: i32, address: UserAddress, is_directory: bool) -> Outcome {
+    let path = path(address)?;
+    let start = start(caller, directory, &path)?;
+    with_context(caller, |context| {
+        if is_directory {
+            context.remove_directory(start.as_ref(), &path)
+        } else {
+            context.unlink(start.as_ref(), &path)
+        }
+    })?;
+    Ok(0)
+}
+
+/// unlink(2).
+pub fn unlink(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    remove(caller, AT_FDCWD, arguments.address(0), false)
+}
+
+/// rmdir(2).
+pub fn rmdir(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    remove(caller, AT_FDCWD, arguments.address(0), true)
+}
+
+/// unlinkat(2).
+pub fn unlinkat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let flags = arguments.unsigned(2);
+    if flags & !AtFlags::REMOVEDIR.bits() != 0 {
+        return Err(Errno::EINVAL);
+    }
+    remove(caller, arguments.int(0), arguments.address(1), flags != 0)
+}
+
+fn read_link(caller: &Caller, directory: i32, address: UserAddress, buffer: UserAddress, len: i32) -> Outcome {
+    let len = usize::try_from(len).ok().filter(|&len| len > 0).ok_or(Errno::EINVAL)?;
+    let path = path(address)?;
+    // An empty path names the link that the descriptor was opened for with O_PATH and O_NOFOLLOW.
+    let how = Lookup { allow_empty: directory != AT_FDCWD, ..Lookup::NO_FOLLOW };
+    let found = look_up(caller, directory, &path, how)?;
+    if path.is_empty() && found.dentry.is_directory() {
+        return Err(Errno::ENOENT);
+    }
+    let root = caller.place.directories().root.clone();
+    let text = found.inode().link_text(&caller.credentials, &root)?;
+    let part = text.get(..len).unwrap_or(&text);
+    user::write_bytes(buffer, part)?;
+    Ok(part.len())
+}
+
+/// readlink(2).
+pub fn readlink(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    read_link(caller, AT_FDCWD, arguments.address(0), arguments.address(1), arguments.int(2))
+}
+
+/// readlinkat(2).
+pub fn readlinkat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    read_link(caller, arguments.int(0), arguments.address(1), arguments.address(2), arguments.int(3))
+}
+
+/// Entries of a directory that are gathered in the kernel before they are copied, in bytes.
+const ENTRIES_LEN: usize = 32 << 10;
+
+/// getdents64(2).
+pub fn getdents64(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    let room = (arguments.unsigned(2) as usize).min(ENTRIES_LEN);
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut is_too_small = false;
+    let mut is_out_of_memory = false;
+    file.read_directory(&mut |entry| {
+        let Some(len) = dirent64_length(entry.name.len()).map(usize::from) else { return false };
+        if bytes.len() + len > room {
+            is_too_small = bytes.is_empty();
+            return false;
+        }
+        if bytes.try_reserve(len).is_err() {
+            is_out_of_memory = true;
+            return false;
+        }
+        let end = bytes.len() + len;
+        let head = Dirent64Head {
+            d_ino: entry.inode,
+            d_off: entry.next as i64,
+            d_reclen: len as u16,
+            d_type: entry.kind.entry_type(),
+            ..Dirent64Head::default()
+        };
+        bytes.extend_from_slice(head.as_bytes().get(..DIRENT64_NAME_OFFSET).unwrap_or_default());
+        bytes.extend_from_slice(entry.name);
+        bytes.resize(end, 0);
+        true
+    })?;
+    if is_out_of_memory && bytes.is_empty() {
+        return Err(Errno::ENOMEM);
+    }
+    if is_too_small {
+        return Err(Errno::EINVAL);
+    }
+    user::write_bytes(arguments.address(1), &bytes)?;
+    Ok(bytes.len())
+}
+
+fn enter(caller: &Caller, place: Path) -> Outcome {
+    if !place.dentry.is_directory() {
+        return Err(Errno::ENOTDIR);
+    }
+    caller.credentials.check(place.inode().ownership(), Access::EXECUTE)?;
+    let directories = caller.place.directories();
+    caller.place.set_directories(Directories { working: place, ..(*directories).clone() });
+    Ok(0)
+}
+
+/// chdir(2).
+pub fn chdir(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let path = path(arguments.address(0))?;
+    let place = look_up(caller, AT_FDCWD, &path, Lookup { directory: true, ..Lookup::FOLLOW })?;
+    enter(caller, place)
+}
+
+/// fchdir(2).
+pub fn fchdir(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let place = caller.descriptors.get(arguments.int(0))?.path().clone();
+    enter(caller, place)
+}
+
+/// chroot(2).
+pub fn chroot(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let path = path(arguments.address(0))?;
+    let place = look_up(caller, AT_FDCWD, &path, Lookup { directory: true, ..Lookup::FOLLOW })?;
+    caller.credentials.check(place.inode().ownership(), Access::EXECUTE)?;
+    if !caller.credentials.has(CAP_SYS_CHROOT) {
+        return Err(Errno::EPERM);
+    }
+    let directories = caller.place.directories();
+    caller.place.set_directories(Directories { root: place, ..(*directories).clone() });
+    Ok(0)
+}
+
+/// getcwd(2): returns the length with its NUL. A directory outside the root is shown with "(unreachable)" before it.
+pub fn getcwd(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let directories = caller.place.directories();
+    let mut path = directories.working.absolute(&directories.root)?;
+    path.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    path.push(0);
+    if path.len() > arguments.size(1) {
+        return Err(Errno::ERANGE);
+    }
+    user::write_bytes(arguments.address(0), &path)?;
+    Ok(path.len())
+}
+
+/// umask(2).
+pub fn umask(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    Ok(caller.place.set_umask(arguments.unsigned(0)) as usize)
+}

@@ -1,0 +1,242 @@
+//! Reading and writing: read(2), write(2), their vectored and positioned kin, lseek(2).
+
+use alloc::vec::Vec;
+
+use abi::Errno;
+use abi::fcntl::{Iovec, ReadWriteFlags, UIO_MAXIOV};
+use abi::signal::Signal;
+use abi::signal::info::{SI_USER, SigInfo};
+use files::{OpenFile, Seek};
+use machine::address::{USER_END, UserAddress};
+use memory::user::{self, UserSink, UserSource};
+use memory::{Sink, Source};
+
+use super::Arguments;
+use super::arguments::MAX_TRANSFER;
+use crate::process::Caller;
+use crate::signal::send;
+
+type Outcome = Result<usize, Errno>;
+
+/// Checks a buffer as Linux does before anything is moved: it must lie in user space as a whole. Its length is cut to what one call moves.
+fn buffer(address: UserAddress, len: usize) -> Result<usize, Errno> {
+    if len as isize >= 0 && address.is_user_range(len) {
+        Ok(len.min(MAX_TRANSFER))
+    } else if (len as isize) < 0 {
+        Err(Errno::EINVAL)
+    } else {
+        Err(Errno::EFAULT)
+    }
+}
+
+/// The segments of a vectored call: EINVAL for too many or for lengths whose sum is no `ssize_t`, EFAULT; the sum is cut to what one call moves.
+pub fn segments(address: UserAddress, count: usize) -> Result<Vec<(UserAddress, usize)>, Errno> {
+    if count > UIO_MAXIOV {
+        return Err(Errno::EINVAL);
+    }
+    let vector: Vec<Iovec> = user::read_array(address, count)?;
+    let mut ranges = Vec::new();
+    ranges.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    let mut left = MAX_TRANSFER;
+    for segment in &vector {
+        let (base, len) = (UserAddress(segment.iov_base as usize), segment.iov_len as usize);
+        if (len as isize) < 0 {
+            return Err(Errno::EINVAL);
+        }
+        if !base.is_user_range(len.min(USER_END)) {
+            return Err(Errno::EFAULT);
+        }
+        let len = len.min(left);
+        left -= len;
+        ranges.push((base, len));
+    }
+    Ok(ranges)
+}
+
+/// What every write does with its result: bytes are counted, and a pipe or socket that nobody reads is SIGPIPE as well as an error.
+pub fn finish_write(caller: &Caller, outcome: Outcome) -> Outcome {
+    match outcome {
+        Ok(written) => caller.process.account.note_write(written),
+        Err(Errno::EPIPE) => {
+            let info = SigInfo::sent(Signal::SIGPIPE, SI_USER, caller.process.pid(), caller.credentials.uid);
+            send::to_task(&caller.task, Signal::SIGPIPE, info)?;
+        }
+        Err(_) => {}
+    }
+    outcome
+}
+
+/// Counts what was read.
+pub fn finish_read(caller: &Caller, outcome: Outcome) -> Outcome {
+    if let Ok(read) = outcome {
+        caller.process.account.note_read(read);
+    }
+    outcome
+}
+
+/// read(2).
+pub fn read(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let len = buffer(arguments.address(1), arguments.size(2))?;
+    let mut sink = UserSink::new(arguments.address(1), len)?;
+    finish_read(caller, file.read(&mut sink))
+}
+
+/// write(2).
+pub fn write(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let len = buffer(arguments.address(1), arguments.size(2))?;
+    let mut source = UserSource::new(arguments.address(1), len)?;
+    let outcome = write_limited(caller, &file, &mut source, None);
+    finish_write(caller, outcome)
+}
+
+/// Writes, with RLIMIT_FSIZE in mind: a file of the file system is not made longer than that (EFBIG and SIGXFSZ).
+fn write_limited(caller: &Caller, file: &OpenFile, source: &mut dyn Source, at: Option<i64>) -> Outcome {
+    let limit = caller.process.limits.soft(abi::resource::RLIMIT_FSIZE);
+    if limit != abi::resource::RLIM_INFINITY && file.metadata().kind() == files::Kind::Regular {
+        let start = match at {
+            Some(at) => at as u64,
+            None if file.flags().contains(abi::fcntl::OpenFlags::APPEND) => file.metadata().size,
+            None => file.position(),
+        };
+        if start >= limit && source.remaining() > 0 {
+            send::to_task(&caller.task, Signal::SIGXFSZ, SigInfo::kernel(Signal::SIGXFSZ))?;
+            return Err(Errno::EFBIG);
+        }
+        let mut cut = Limited { source, left: usize::try_from(limit - start).unwrap_or(usize::MAX) };
+        return match at {
+            Some(at) => file.write_at(&mut cut, at),
+            None => file.write(&mut cut),
+        };
+    }
+    match at {
+        Some(at) => file.write_at(source, at),
+        None => file.write(source),
+    }
+}
+
+/// A source that ends early.
+struct Limited<'a> {
+    source: &'a mut dyn Source,
+    left: usize,
+}
+
+impl Source for Limited<'_> {
+    fn remaining(&self) -> usize {
+        self.source.remaining().min(self.left)
+    }
+
+    fn read(&mut self, into: &mut [u8]) -> Outcome {
+        let len = into.len().min(self.left);
+        let done = self.source.read(into.get_mut(..len).unwrap_or_default())?;
+        self.left -= done;
+        Ok(done)
+    }
+
+    fn read_frame(&mut self, frame: &machine::frame::Frame, offset: usize, len: usize) -> Outcome {
+        let done = self.source.read_frame(frame, offset, len.min(self.left))?;
+        self.left -= done;
+        Ok(done)
+    }
+}
+
+/// readv(2).
+pub fn readv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let mut sink = UserSink::vector(segments(arguments.address(1), arguments.size(2))?)?;
+    finish_read(caller, file.read(&mut sink))
+}
+
+/// writev(2).
+pub fn writev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let mut source = UserSource::vector(segments(arguments.address(1), arguments.size(2))?)?;
+    let outcome = write_limited(caller, &file, &mut source, None);
+    finish_write(caller, outcome)
+}
+
+/// pread64(2).
+pub fn pread(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let len = buffer(arguments.address(1), arguments.size(2))?;
+    let mut sink = UserSink::new(arguments.address(1), len)?;
+    finish_read(caller, file.read_at(&mut sink, arguments.long(3)))
+}
+
+/// pwrite64(2).
+pub fn pwrite(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let len = buffer(arguments.address(1), arguments.size(2))?;
+    let mut source = UserSource::new(arguments.address(1), len)?;
+    let outcome = write_limited(caller, &file, &mut source, Some(checked_offset(arguments.long(3))?));
+    finish_write(caller, outcome)
+}
+
+fn checked_offset(offset: i64) -> Result<i64, Errno> {
+    if offset < 0 { Err(Errno::EINVAL) } else { Ok(offset) }
+}
+
+/// preadv(2).
+pub fn preadv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let mut sink = UserSink::vector(segments(arguments.address(1), arguments.size(2))?)?;
+    finish_read(caller, file.read_at(&mut sink, arguments.long(3)))
+}
+
+/// pwritev(2).
+pub fn pwritev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let mut source = UserSource::vector(segments(arguments.address(1), arguments.size(2))?)?;
+    let outcome = write_limited(caller, &file, &mut source, Some(checked_offset(arguments.long(3))?));
+    finish_write(caller, outcome)
+}
+
+/// Flags of preadv2 and pwritev2 that are hints, and may be passed over.
+const HINTS: ReadWriteFlags = ReadWriteFlags::HIPRI;
+/// Flags that ask for what the file does after the write.
+const SYNCHRONOUS: ReadWriteFlags = ReadWriteFlags::DSYNC.union(ReadWriteFlags::SYNC);
+
+/// preadv2(2): an offset of -1 is the position of the file.
+pub fn preadv2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let flags = ReadWriteFlags::from_bits(arguments.unsigned(5)).ok_or(Errno::EOPNOTSUPP)?;
+    if !(HINTS | SYNCHRONOUS).contains(flags) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if arguments.long(3) == -1 { readv(caller, arguments) } else { preadv(caller, arguments) }
+}
+
+/// pwritev2(2): an offset of -1 is the position of the file.
+pub fn pwritev2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let flags = ReadWriteFlags::from_bits(arguments.unsigned(5)).ok_or(Errno::EOPNOTSUPP)?;
+    if !(HINTS | SYNCHRONOUS).contains(flags) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let written = if arguments.long(3) == -1 { writev(caller, arguments)? } else { pwritev(caller, arguments)? };
+    if flags.intersects(SYNCHRONOUS) {
+        caller.descriptors.get(arguments.int(0))?.sync(!flags.contains(ReadWriteFlags::SYNC))?;
+    }
+    Ok(written)
+}
+
+/// lseek(2).
+pub fn lseek(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let file = caller.descriptors.get(arguments.int(0))?;
+    let to = Seek::new(arguments.long(1), arguments.unsigned(2))?;
+    file.seek(to).map(|position| position as usize)
+}
+
+/// Reads the bytes of an open file at `offset` into kernel memory, as many as there are.
+pub fn read_kernel(file: &OpenFile, offset: u64, into: &mut [u8]) -> Outcome {
+    let total = into.len();
+    let mut sink = memory::KernelSink::new(into);
+    let mut at = offset;
+    while sink.remaining() > 0 {
+        let done = file.file().read(&mut sink, &mut files::Transfer::at(at))?;
+        if done == 0 {
+            break;
+        }
+        at += done as u64;
+    }
+    Ok(total - sink.remaining())
+}

@@ -1,0 +1,108 @@
+//! The arguments and the environment that a program is given, and how much of them there may be.
+
+use alloc::vec::Vec;
+
+use abi::Errno;
+use machine::address::UserAddress;
+use memory::user;
+
+use super::stack::{self, Strings};
+
+/// The longest single string with its NUL (Linux: MAX_ARG_STRLEN).
+const STRING_MAX: usize = 32 * 4096;
+/// What is always allowed, and the most that is whatever the stack's limit (Linux: ARG_MAX, three quarters of _STK_LIM).
+const LEAST: usize = 32 * 4096;
+const MOST: usize = (8 << 20) / 4 * 3;
+
+/// How many bytes of strings and pointers a program may be given under a stack limit: a quarter of it (execve(2), "Limits").
+pub fn limit_bytes(stack_limit: u64) -> usize {
+    usize::try_from(stack_limit / 4).unwrap_or(usize::MAX).clamp(LEAST, MOST)
+}
+
+/// Both lists.
+pub struct Lists {
+    /// The arguments, the program's name first.
+    pub arguments: Vec<Vec<u8>>,
+    /// The environment.
+    pub environment: Vec<Vec<u8>>,
+}
+
+impl Lists {
+    /// Reads both: EFAULT, E2BIG past `limit` bytes, ENOMEM. A program without arguments gets an empty one, as in Linux since 5.18.
+    pub fn read(arguments: UserAddress, environment: UserAddress, limit: usize) -> Result<Self, Errno> {
+        let mut left = limit;
+        let mut arguments = read_list(arguments, &mut left)?;
+        let environment = read_list(environment, &mut left)?;
+        if arguments.is_empty() {
+            arguments.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            arguments.push(Vec::new());
+        }
+        Ok(Self { arguments, environment })
+    }
+
+    /// Puts the interpreter of a script in front: its name, its argument, the script's path in place of the script's own first argument.
+    pub fn interpret(&mut self, interpreter: &[u8], argument: Option<&[u8]>, script: &[u8]) -> Result<(), Errno> {
+        let mut front = Vec::new();
+        front.try_reserve(self.arguments.len() + 3).map_err(|_| Errno::ENOMEM)?;
+        front.push(interpreter.to_vec());
+        front.extend(argument.map(<[u8]>::to_vec));
+        front.push(script.to_vec());
+        front.extend(self.arguments.drain(..).skip(1));
+        self.arguments = front;
+        Ok(())
+    }
+
+    /// E2BIG when strings and pointers together are more than `limit` bytes.
+    pub fn check(&self, path: &[u8], limit: usize) -> Result<(), Errno> {
+        let strings = Strings { path, arguments: &self.arguments, environment: &self.environment };
+        if stack::len_bytes(&strings) > limit { Err(Errno::E2BIG) } else { Ok(()) }
+    }
+}
+
+/// Reads strings by a list of pointers that ends with null; a null list is empty.
+fn read_list(list: UserAddress, left: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
+    let mut strings = Vec::new();
+    let mut at = list;
+    while at != UserAddress::NULL {
+        let pointer: u64 = user::read_value(at)?;
+        if pointer == 0 {
+            break;
+        }
+        let most = STRING_MAX.min(left.saturating_sub(size_of::<u64>()));
+        let string = user::read_string(UserAddress(pointer as usize), most)
+            .map_err(|error| if error == Errno::ENAMETOOLONG { Errno::E2BIG } else { error })?;
+        *left = left.checked_sub(string.len() + 1 + size_of::<u64>()).ok_or(Errno::E2BIG)?;
+        strings.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        strings.push(string);
+        at = at.checked_add(size_of::<u64>()).ok_or(Errno::EFAULT)?;
+    }
+    Ok(strings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    #[test]
+    fn the_limit_is_a_quarter_of_the_stack_within_bounds() {
+        assert_eq!(limit_bytes(8 << 20), 2 << 20);
+        assert_eq!(limit_bytes(0), LEAST);
+        assert_eq!(limit_bytes(u64::MAX), MOST);
+    }
+
+    #[test]
+    fn a_script_takes_the_place_of_its_own_name() {
+        let mut lists = Lists { arguments: vec![b"x".to_vec(), b"-a".to_vec()], environment: vec![] };
+        lists.interpret(b"/bin/sh", Some(b"-e"), b"./script").unwrap();
+        let expected: Vec<&[u8]> = vec![b"/bin/sh", b"-e", b"./script", b"-a"];
+        assert_eq!(lists.arguments, expected);
+    }
+
+    #[test]
+    fn too_many_bytes_are_refused() {
+        let lists = Lists { arguments: vec![vec![b'x'; 100]; 10], environment: vec![] };
+        assert_eq!(lists.check(b"x", 1000), Err(Errno::E2BIG));
+        assert_eq!(lists.check(b"x", 2000), Ok(()));
+    }
+}

@@ -1,0 +1,147 @@
+//! Process groups and sessions: who gets the signals of a terminal (setpgid(2), setsid(2), credentials(7)).
+
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+
+use abi::Errno;
+use files::terminal::Terminal;
+use machine::sync::{Rank, SpinLock};
+
+use super::ids::{Pid, PidNamespace};
+use super::Process;
+
+/// A session: process groups that share a controlling terminal.
+pub struct Session {
+    id: Pid,
+    ids: Arc<PidNamespace>,
+    /// The process that made it.
+    leader: SpinLock<Weak<Process>>,
+    /// Its controlling terminal.
+    terminal: SpinLock<Option<Arc<Terminal>>>,
+}
+
+impl Session {
+    /// The session of `leader`, which takes its number.
+    pub fn new(ids: &Arc<PidNamespace>, leader: &Arc<Process>) -> Arc<Self> {
+        let session = Self::first(ids, leader.pid());
+        session.set_leader(leader);
+        session
+    }
+
+    /// A session for a process that is still to be made: the first one.
+    pub fn first(ids: &Arc<PidNamespace>, id: Pid) -> Arc<Self> {
+        let session = Arc::new(Self {
+            id,
+            ids: ids.clone(),
+            leader: SpinLock::new(Rank::Table, Weak::new()),
+            terminal: SpinLock::new(Rank::Table, None),
+        });
+        ids.publish_session(&session);
+        session
+    }
+
+    /// Names the process that made it.
+    pub fn set_leader(&self, leader: &Arc<Process>) {
+        *self.leader.lock() = Arc::downgrade(leader);
+    }
+
+    /// Its number.
+    pub fn id(&self) -> Pid {
+        self.id
+    }
+
+    /// Its controlling terminal.
+    pub fn terminal(&self) -> Option<Arc<Terminal>> {
+        self.terminal.lock().clone()
+    }
+
+    /// Gives it a controlling terminal, or none.
+    pub fn set_terminal(&self, terminal: Option<Arc<Terminal>>) {
+        let old = core::mem::replace(&mut *self.terminal.lock(), terminal);
+        drop(old);
+    }
+
+    /// The process that made it, while it exists.
+    pub fn leader(&self) -> Option<Arc<Process>> {
+        self.leader.lock().upgrade()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.ids.retire_session(self.id);
+    }
+}
+
+/// A process group: what a shell calls a job. It exists as long as a process is in it.
+pub struct Group {
+    id: Pid,
+    session: Arc<Session>,
+    members: SpinLock<Vec<Weak<Process>>>,
+}
+
+impl Group {
+    /// An empty group with number `id`, the number of the process that will be its first member.
+    pub fn new(id: Pid, session: &Arc<Session>) -> Arc<Self> {
+        let members = SpinLock::new(Rank::Table, Vec::new());
+        let group = Arc::new(Self { id, session: session.clone(), members });
+        session.ids.publish_group(&group);
+        group
+    }
+
+    /// Its number.
+    pub fn id(&self) -> Pid {
+        self.id
+    }
+
+    /// The session it belongs to.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// Adds a process.
+    pub fn join(&self, process: &Arc<Process>) -> Result<(), Errno> {
+        let mut members = self.members.lock();
+        members.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        members.push(Arc::downgrade(process));
+        Ok(())
+    }
+
+    /// Takes a process out.
+    pub fn leave(&self, process: &Process) {
+        let mut members = self.members.lock();
+        if let Some(place) = members.iter().position(|member| core::ptr::eq(member.as_ptr(), process)) {
+            members.swap_remove(place);
+        }
+    }
+
+    /// The processes in it, zombies too.
+    pub fn members(&self) -> Vec<Arc<Process>> {
+        self.members.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether nobody outside the group but in its session could continue it: no member has a parent in another group of the same session
+    /// (setpgid(2), "orphaned process group"). `without` is a process that is about to end and does not count.
+    pub fn is_orphaned(&self, without: Option<&Process>) -> bool {
+        !self.members().iter().any(|member| {
+            let is_leaving = without.is_some_and(|process| core::ptr::eq(process, &**member));
+            if is_leaving || member.is_zombie() {
+                return false;
+            }
+            let Some(parent) = member.parent() else { return false };
+            let group = parent.group();
+            !parent.is_init() && group.id != self.id && Arc::ptr_eq(&group.session, &self.session)
+        })
+    }
+
+    /// Whether a member is stopped.
+    pub fn has_stopped_member(&self) -> bool {
+        self.members().iter().any(|member| member.is_stopped())
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.session.ids.retire_group(self.id);
+    }
+}

@@ -1,0 +1,224 @@
+//! Changing who a process is: the rules of setuid(2) and its kin, as changes of [`Credentials`].
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::capability::{CAP_SETGID, CAP_SETUID};
+use files::Credentials;
+use files::credentials::Capabilities;
+
+/// The id that leaves one of several as it is.
+pub const KEEP: u32 = u32::MAX;
+
+/// Capabilities follow user ids: leaving root gives them up, becoming root effectively raises them (capabilities(7), "Effect of user ID changes").
+fn adjust(old: &Credentials, new: &mut Credentials, keeps: bool) {
+    let had_root = [old.uid, old.euid, old.suid].contains(&0);
+    let has_root = [new.uid, new.euid, new.suid].contains(&0);
+    if had_root && !has_root && !keeps {
+        new.permitted = Capabilities::NONE;
+        new.effective = Capabilities::NONE;
+        new.ambient = Capabilities::NONE;
+    }
+    if old.euid == 0 && new.euid != 0 {
+        new.effective = Capabilities::NONE;
+    } else if old.euid != 0 && new.euid == 0 {
+        new.effective = new.permitted;
+    }
+    new.fsuid = new.euid;
+}
+
+/// setuid(2).
+pub fn set_user(old: &Credentials, uid: u32, keeps: bool) -> Result<Credentials, Errno> {
+    if uid == KEEP {
+        return Err(Errno::EINVAL);
+    }
+    let mut new = old.clone();
+    if old.has(CAP_SETUID) {
+        new.uid = uid;
+        new.suid = uid;
+    } else if uid != old.uid && uid != old.suid {
+        return Err(Errno::EPERM);
+    }
+    new.euid = uid;
+    adjust(old, &mut new, keeps);
+    Ok(new)
+}
+
+/// setreuid(2).
+pub fn set_real_and_effective_user(old: &Credentials, real: u32, effective: u32, keeps: bool) -> Result<Credentials, Errno> {
+    let mut new = old.clone();
+    let may = old.has(CAP_SETUID);
+    if real != KEEP {
+        if !may && real != old.uid && real != old.euid {
+            return Err(Errno::EPERM);
+        }
+        new.uid = real;
+    }
+    if effective != KEEP {
+        if !may && ![old.uid, old.euid, old.suid].contains(&effective) {
+            return Err(Errno::EPERM);
+        }
+        new.euid = effective;
+    }
+    if real != KEEP || effective != KEEP && effective != old.uid {
+        new.suid = new.euid;
+    }
+    adjust(old, &mut new, keeps);
+    Ok(new)
+}
+
+/// setresuid(2).
+pub fn set_users(old: &Credentials, ids: [u32; 3], keeps: bool) -> Result<Credentials, Errno> {
+    let allowed = [old.uid, old.euid, old.suid];
+    if !old.has(CAP_SETUID) && ids.iter().any(|id| *id != KEEP && !allowed.contains(id)) {
+        return Err(Errno::EPERM);
+    }
+    let mut new = old.clone();
+    for (to, id) in [&mut new.uid, &mut new.euid, &mut new.suid].into_iter().zip(ids) {
+        if id != KEEP {
+            *to = id;
+        }
+    }
+    adjust(old, &mut new, keeps);
+    Ok(new)
+}
+
+/// setgid(2).
+pub fn set_group(old: &Credentials, gid: u32) -> Result<Credentials, Errno> {
+    if gid == KEEP {
+        return Err(Errno::EINVAL);
+    }
+    let mut new = old.clone();
+    if old.has(CAP_SETGID) {
+        new.gid = gid;
+        new.sgid = gid;
+    } else if gid != old.gid && gid != old.sgid {
+        return Err(Errno::EPERM);
+    }
+    new.egid = gid;
+    new.fsgid = gid;
+    Ok(new)
+}
+
+/// setregid(2).
+pub fn set_real_and_effective_group(old: &Credentials, real: u32, effective: u32) -> Result<Credentials, Errno> {
+    let mut new = old.clone();
+    let may = old.has(CAP_SETGID);
+    if real != KEEP {
+        if !may && real != old.gid && real != old.egid {
+            return Err(Errno::EPERM);
+        }
+        new.gid = real;
+    }
+    if effective != KEEP {
+        if !may && ![old.gid, old.egid, old.sgid].contains(&effective) {
+            return Err(Errno::EPERM);
+        }
+        new.egid = effective;
+    }
+    if real != KEEP || effective != KEEP && effective != old.gid {
+        new.sgid = new.egid;
+    }
+    new.fsgid = new.egid;
+    Ok(new)
+}
+
+/// setresgid(2).
+pub fn set_groups_ids(old: &Credentials, ids: [u32; 3]) -> Result<Credentials, Errno> {
+    let allowed = [old.gid, old.egid, old.sgid];
+    if !old.has(CAP_SETGID) && ids.iter().any(|id| *id != KEEP && !allowed.contains(id)) {
+        return Err(Errno::EPERM);
+    }
+    let mut new = old.clone();
+    for (to, id) in [&mut new.gid, &mut new.egid, &mut new.sgid].into_iter().zip(ids) {
+        if id != KEEP {
+            *to = id;
+        }
+    }
+    new.fsgid = new.egid;
+    Ok(new)
+}
+
+/// setgroups(2).
+pub fn set_supplementary(old: &Credentials, groups: &[u32]) -> Result<Credentials, Errno> {
+    if !old.has(CAP_SETGID) {
+        return Err(Errno::EPERM);
+    }
+    let mut new = old.clone();
+    let mut sorted = groups.to_vec();
+    sorted.sort_unstable();
+    new.groups = Arc::from(sorted);
+    Ok(new)
+}
+
+/// What execve(2) of a file gives: set-user-ID and set-group-ID, and capabilities by the rule of capabilities(7) for files without their own. Returns whether privileges were
+/// gained, which AT_SECURE tells the program.
+pub fn execute(old: &Credentials, file: files::credentials::Ownership, may_gain: bool) -> (Credentials, bool) {
+    use abi::stat::{S_ISGID, S_ISUID, S_IXGRP};
+    let mut new = old.clone();
+    if may_gain && file.mode & S_ISUID != 0 {
+        new.euid = file.uid;
+    }
+    if may_gain && file.mode & (S_ISGID | S_IXGRP) == S_ISGID | S_IXGRP {
+        new.egid = file.gid;
+    }
+    let gained = new.euid != old.euid || new.egid != old.egid;
+    new.suid = new.euid;
+    new.sgid = new.egid;
+    new.fsuid = new.euid;
+    new.fsgid = new.egid;
+    if new.euid == 0 || new.uid == 0 {
+        new.permitted = Capabilities(old.inheritable.0 | old.bounding.0);
+        new.effective = if new.euid == 0 { new.permitted } else { Capabilities::NONE };
+    } else {
+        if gained {
+            new.ambient = Capabilities::NONE;
+        }
+        new.permitted = new.ambient;
+        new.effective = new.ambient;
+    }
+    let is_secure = gained || new.uid != new.euid || new.gid != new.egid;
+    (new, is_secure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_that_becomes_a_user_cannot_come_back() {
+        let user = set_user(&Credentials::root(), 1000, false).unwrap();
+        assert_eq!((user.uid, user.euid, user.suid, user.fsuid), (1000, 1000, 1000, 1000));
+        assert_eq!(user.permitted, Capabilities::NONE);
+        assert_eq!(set_user(&user, 0, false).unwrap_err(), Errno::EPERM);
+    }
+
+    #[test]
+    fn an_effective_change_by_root_can_be_taken_back() {
+        let away = set_users(&Credentials::root(), [KEEP, 1000, KEEP], false).unwrap();
+        assert_eq!((away.uid, away.euid, away.suid), (0, 1000, 0));
+        assert_eq!(away.effective, Capabilities::NONE);
+        let back = set_users(&away, [KEEP, 0, KEEP], false).unwrap();
+        assert_eq!(back.effective, Capabilities::ALL);
+    }
+
+    #[test]
+    fn a_user_may_choose_only_among_his_own_ids() {
+        let user = Credentials::user(1000, 100);
+        assert_eq!(set_users(&user, [KEEP, 1001, KEEP], false).unwrap_err(), Errno::EPERM);
+        assert_eq!(set_groups_ids(&user, [0, KEEP, KEEP]).unwrap_err(), Errno::EPERM);
+        assert_eq!(set_supplementary(&user, &[0]).unwrap_err(), Errno::EPERM);
+        assert!(set_users(&user, [1000, 1000, 1000], false).is_ok());
+    }
+
+    #[test]
+    fn set_user_id_of_root_gains_everything_unless_it_is_forbidden() {
+        let user = Credentials::user(1000, 100);
+        let file = files::credentials::Ownership { mode: 0o104_755, uid: 0, gid: 0 };
+        let (new, is_secure) = execute(&user, file, true);
+        assert_eq!((new.uid, new.euid, new.suid, is_secure), (1000, 0, 0, true));
+        assert_eq!(new.effective, Capabilities::ALL);
+        let (new, is_secure) = execute(&user, file, false);
+        assert_eq!((new.euid, is_secure), (1000, false));
+    }
+}

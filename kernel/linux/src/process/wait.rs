@@ -1,0 +1,129 @@
+//! Waiting for children (wait4(2), waitid(2)).
+
+use alloc::sync::Arc;
+
+use abi::Errno;
+use abi::sched::{WaitFlags, WaitStatus};
+use threads::{Wait, WaitError};
+
+use super::account::Usage;
+use super::ids::Pid;
+use super::{Caller, Process};
+
+/// Which children are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Any.
+    Any,
+    /// The one with this number.
+    Process(Pid),
+    /// Those in the group with this number.
+    Group(Pid),
+}
+
+/// What was found out about a child.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its number.
+    pub pid: Pid,
+    /// Its real user.
+    pub uid: u32,
+    /// What has become of it.
+    pub status: WaitStatus,
+    /// What it has used, its own children included.
+    pub usage: Usage,
+}
+
+impl Which {
+    fn matches(self, child: &Process, flags: WaitFlags) -> bool {
+        let is_meant = match self {
+            Self::Any => true,
+            Self::Process(pid) => child.pid() == pid,
+            Self::Group(id) => child.group().id() == id,
+        };
+        // A child that does not end with SIGCHLD is one of clone(2) (wait(2), "Linux notes").
+        let is_clone = child.exit_signal() != Some(abi::signal::Signal::SIGCHLD);
+        is_meant && (flags.contains(WaitFlags::__WALL) || is_clone == flags.contains(WaitFlags::__WCLONE))
+    }
+}
+
+/// Waits until a child that is meant has changed its state in a way that `flags` ask for. `None` with WNOHANG when none has; ECHILD when there is none that could.
+pub fn wait(caller: &Caller, which: Which, flags: WaitFlags) -> Result<Option<Found>, Errno> {
+    let process = &caller.process;
+    if let Some(outcome) = look(process, which, flags) {
+        return outcome.map(Some);
+    }
+    if flags.contains(WaitFlags::NOHANG) {
+        return Ok(None);
+    }
+    match process.child_changed.wait_until(Wait::INTERRUPTIBLE, || look(process, which, flags)) {
+        Ok(outcome) => outcome.map(Some),
+        Err(WaitError::Interrupted | WaitError::TimedOut) => Err(Errno::EINTR),
+    }
+}
+
+/// What a look at one child says.
+enum Seen {
+    Nothing,
+    Ended(WaitStatus),
+    Changed(WaitStatus),
+}
+
+/// Looks once. `None` when a child is meant but has not changed.
+fn look(process: &Arc<Process>, which: Which, flags: WaitFlags) -> Option<Result<Found, Errno>> {
+    loop {
+        let mut is_any_meant = false;
+        let found = process.find_child(|child| {
+            if !which.matches(child, flags) {
+                return None;
+            }
+            is_any_meant = true;
+            match examine(child, flags) {
+                Seen::Nothing => None,
+                Seen::Ended(status) => Some((child.clone(), status, true)),
+                Seen::Changed(status) => Some((child.clone(), status, false)),
+            }
+        });
+        let Some((child, status, has_ended)) = found else {
+            return if is_any_meant { None } else { Some(Err(Errno::ECHILD)) };
+        };
+        if has_ended && !flags.contains(WaitFlags::NOWAIT) && !process.remove_child(&child) {
+            // Another thread was quicker.
+            continue;
+        }
+        let usage = child.account.times(&child).plus(child.account.children());
+        let uid = *child.last_uid.get().unwrap_or(&0);
+        let uid = child.leader().map_or(uid, |task| task.credentials().uid);
+        if has_ended && !flags.contains(WaitFlags::NOWAIT) {
+            process.account.add_child(&child);
+            release(&child);
+        }
+        return Some(Ok(Found { pid: child.pid(), uid, status, usage }));
+    }
+}
+
+/// What there is to tell of a child. A report that is told is taken, unless WNOWAIT.
+fn examine(child: &Process, flags: WaitFlags) -> Seen {
+    let mut state = child.state.lock();
+    if let Some(status) = state.zombie {
+        return if flags.contains(WaitFlags::EXITED) { Seen::Ended(status) } else { Seen::Nothing };
+    }
+    let Some(report) = state.report else { return Seen::Nothing };
+    let is_wanted = match report {
+        WaitStatus::Stopped(_) => flags.contains(WaitFlags::UNTRACED),
+        WaitStatus::Continued => flags.contains(WaitFlags::CONTINUED),
+        WaitStatus::Exited(_) | WaitStatus::Killed { .. } => false,
+    };
+    if !is_wanted {
+        return Seen::Nothing;
+    }
+    if !flags.contains(WaitFlags::NOWAIT) {
+        state.report = None;
+    }
+    Seen::Changed(report)
+}
+
+/// Gives up the number of a process that nobody will ask for again.
+pub fn release(child: &Process) {
+    child.namespaces.pids.retire_process(child.pid());
+}

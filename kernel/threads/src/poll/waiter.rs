@@ -1,0 +1,103 @@
+//! The side of whoever waits: a thread in poll(2), or an item of an epoll instance being added.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use super::Events;
+use super::epoll::Item;
+use super::source::{PollSource, Target, Watch};
+use crate::schedule;
+use crate::thread::{Thread, current};
+use crate::time::SleepTimer;
+use crate::wait::{Wait, WaitError};
+
+/// Collects subscriptions, and waits until one of them is notified. They end when it is dropped.
+///
+/// poll(2) is: poll everything with the waiter; if nothing holds, [`wait`](Self::wait), poll everything without it, and so on.
+pub struct Waiter {
+    target: Target,
+    watches: Vec<Arc<Watch>>,
+    has_failed: bool,
+}
+
+/// A thread that a notification wakes.
+pub(super) struct Sleeper {
+    thread: Arc<Thread>,
+    is_told: AtomicBool,
+}
+
+impl Sleeper {
+    pub fn tell(&self) {
+        if !self.is_told.swap(true, SeqCst) {
+            schedule::wake(self.thread.clone(), false);
+        }
+    }
+}
+
+impl Waiter {
+    /// A waiter for the current thread, without subscriptions.
+    pub fn new() -> Self {
+        let sleeper = Sleeper { thread: current().to_arc(), is_told: AtomicBool::new(false) };
+        Self { target: Target::Thread(Arc::new(sleeper)), watches: Vec::new(), has_failed: false }
+    }
+
+    /// A waiter that subscribes an item of an epoll instance.
+    pub(super) fn for_item(item: Arc<Item>) -> Self {
+        Self { target: Target::Item(item), watches: Vec::new(), has_failed: false }
+    }
+
+    /// Subscribes to `source`. Called by implementations of [`Pollable::poll`](super::Pollable::poll) before they look at their state.
+    pub fn watch(&mut self, source: &PollSource, interest: Events) {
+        if self.watches.try_reserve(1).is_err() {
+            self.has_failed = true;
+            return;
+        }
+        let target = match &self.target {
+            Target::Thread(sleeper) => Target::Thread(sleeper.clone()),
+            Target::Item(item) => Target::Item(item.clone()),
+        };
+        self.watches.push(Watch::new(source.watchers(), interest, target));
+    }
+
+    /// Whether a subscription could not be made for want of memory; then waiting might not end.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed
+    }
+
+    /// Waits until one of the subscriptions has been notified since the last call (or since it was made).
+    pub fn wait(&mut self, wait: Wait) -> Result<(), WaitError> {
+        let Target::Thread(sleeper) = &self.target else { return Ok(()) };
+        let thread = &sleeper.thread;
+        let _timer = wait.deadline_ns.map(|deadline_ns| SleepTimer::arm(thread.clone(), deadline_ns));
+        loop {
+            thread.state.prepare(wait.interruptible);
+            let outcome =
+                if sleeper.is_told.swap(false, SeqCst) { Some(Ok(())) } else { wait.end().map(Err) };
+            if let Some(outcome) = outcome {
+                thread.state.cancel();
+                return outcome;
+            }
+            schedule::park();
+        }
+    }
+
+    /// Hands the subscriptions over to whoever will end them.
+    pub(super) fn take(&mut self) -> Vec<Arc<Watch>> {
+        core::mem::take(&mut self.watches)
+    }
+}
+
+impl Default for Waiter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        for watch in &self.watches {
+            watch.end();
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The monotonic clock, the wall clock's origin, and the one deadline of each processor.
+
+use crate::arch;
+
+/// Nanoseconds since boot, monotonic on all processors together, never going back.
+#[inline]
+pub fn now_ns() -> u64 {
+    arch::now_ns()
+}
+
+/// Nanoseconds since 1970-01-01 UTC at the moment when [`now_ns`] was 0, read once from the machine's own
+/// clock at boot; `None` when the machine has none or it made no sense.
+pub fn boot_time_ns() -> Option<u64> {
+    arch::boot_time_ns()
+}
+
+/// Arms this processor's timer to call the deadline hook at `deadline_ns` (or at once if that has passed);
+/// `None` disarms it. The timer is touched only when that moves the interrupt to an earlier moment, so calls
+/// are cheap and the hook may come early: it must look at the clock.
+#[inline]
+pub fn set_deadline(deadline_ns: Option<u64>) {
+    arch::set_deadline(deadline_ns);
+}
+
+/// How the monotonic clock is derived from the time stamp counter, for the vDSO: `ns = base_ns + ((tsc -
+/// base_tsc) * multiplier) >> shift`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TscScale {
+    /// Counter value at `base_ns`.
+    pub base_tsc: u64,
+    /// Nanoseconds since boot at `base_tsc`.
+    pub base_ns: u64,
+    /// Fixed-point nanoseconds per tick.
+    pub multiplier: u32,
+    /// The fixed point's place.
+    pub shift: u32,
+}
+
+/// The scale, where the counter can be read by programs and is trusted to run alike on all processors.
+pub fn tsc_scale() -> Option<TscScale> {
+    arch::tsc_scale()
+}
+
+/// Names the clock that the counter was measured against, for the boot log.
+pub fn reference_name() -> &'static str {
+    arch::clock_reference_name()
+}
+
+/// Names the clock source for the boot log and /sys.
+pub fn source_name() -> &'static str {
+    arch::clock_source_name()
+}
