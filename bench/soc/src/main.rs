@@ -65,7 +65,9 @@ fn debugged(program: &Program) -> Result<(f64, f64, f64), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    println!("| program | MIPS, breakpoints set | MIPS, debugger with history | step back after a billion, ms | history, MiB |");
+    println!(
+        "| program | MIPS, breakpoints set | MIPS, debugger with history | step back after a billion, ms | history, MiB |"
+    );
     println!("|---|---|---|---|---|");
     for (name, text) in PROGRAMS {
         let program = program(name, text)?;
