@@ -12,7 +12,13 @@ for (const name of ["fill", "calls", "memory", "interrupts"]) {
     await request("assemble", { source, compat: false });
     send("load");
     send("edit", { request: { do: "toggle_breakpoint", address: 0xF0000 } });
-    return (await request("measure", { ms: 3000 })).measured;
+    // The best of three: others may use the machine too.
+    let best = { mips: 0, reverse_ms: Infinity };
+    for (let run = 0; run < 3; run++) {
+      const { measured } = await request("measure", { ms: 2000 });
+      best = { mips: Math.max(best.mips, measured.mips), reverse_ms: Math.min(best.reverse_ms, measured.reverse_ms) };
+    }
+    return best;
   }, source);
   console.log(`| ${name} | ${measured.mips.toFixed(0)} | ${measured.reverse_ms.toFixed(0)} |`);
   await page.close();
