@@ -76,6 +76,19 @@ fn keys_and_commands_drive_the_debugger() {
 }
 
 #[test]
+fn keys_reach_a_machine_that_sleeps_and_wake_it() {
+    let mut terminal = terminal(include_str!("../programs/examples/editor.asm"));
+    press(&mut terminal, KeyCode::F(5));
+    press(&mut terminal, KeyCode::F(2));
+    "Hi there".chars().for_each(|letter| press(&mut terminal, KeyCode::Char(letter)));
+    press(&mut terminal, KeyCode::Backspace);
+    assert!(picture(&terminal).contains("Hi ther_"));
+    press(&mut terminal, KeyCode::Esc);
+    say(&mut terminal, "rc");
+    assert!(!picture(&terminal).contains("Hi"));
+}
+
+#[test]
 fn a_small_or_empty_window_is_no_harm() {
     let terminal = terminal(PROGRAM);
     for (width, height) in [(1, 1), (3, 5), (20, 8)] {

@@ -28,6 +28,8 @@ pub(crate) struct Timeline {
     entries: Vec<Entry>,
     /// Bytes of the pages that the snapshots hold, each counted once.
     page_bytes: usize,
+    /// The latest cycle that was reached in this future.
+    furthest: u64,
 }
 
 impl Timeline {
@@ -35,7 +37,7 @@ impl Timeline {
     pub fn new(machine: &mut Machine, inputs: Vec<(u64, Input)>) -> Self {
         let (snapshot, copied) = machine.snapshot();
         let entries = vec![Entry { snapshot, applied: 0 }];
-        let mut timeline = Self { inputs, applied: 0, entries, page_bytes: copied };
+        let mut timeline = Self { inputs, applied: 0, entries, page_bytes: copied, furthest: 0 };
         timeline.apply_due(machine);
         timeline
     }
@@ -49,11 +51,9 @@ impl Timeline {
         self.entries.first().map_or(0, |entry| entry.snapshot.cycle())
     }
 
-    /// The latest cycle that is known of: the last input or snapshot.
+    /// The latest cycle that is known of: where the machine has been, or where an input is known.
     pub fn horizon(&self) -> u64 {
-        let input = self.inputs.last().map_or(0, |(cycle, _)| *cycle);
-        let snapshot = self.entries.last().map_or(0, |entry| entry.snapshot.cycle());
-        input.max(snapshot)
+        self.inputs.last().map_or(0, |(cycle, _)| *cycle).max(self.furthest)
     }
 
     /// The cycle of the next input that is known and not yet given.
@@ -75,6 +75,7 @@ impl Timeline {
     /// Gives an input now, and cuts the future that was known.
     pub fn give(&mut self, machine: &mut Machine, input: Input) {
         let now = machine.cpu().cycle();
+        self.furthest = now;
         self.inputs.truncate(self.applied);
         machine.apply(&input);
         self.inputs.push((now, input));
@@ -107,9 +108,10 @@ impl Timeline {
         self.snapshot_before(now).saturating_add(INTERVAL)
     }
 
-    /// Takes a snapshot if it is time for one.
+    /// Notes how far the machine has come, and takes a snapshot if it is time for one.
     pub fn take_snapshot(&mut self, machine: &mut Machine) {
         let now = machine.cpu().cycle();
+        self.furthest = self.furthest.max(now);
         if now < self.next_snapshot(now) {
             return;
         }

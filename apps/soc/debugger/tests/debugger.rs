@@ -116,7 +116,9 @@ fn an_edit_in_the_past_cuts_the_future_and_is_repeated_by_travel() {
     go(&mut debugger, Goal::Step(50));
     go(&mut debugger, Goal::GoTo(20));
     assert_eq!(debugger.inputs().len(), 1);
+    assert_eq!(debugger.known_time(), (0, 100));
     debugger.set_register(2, 0x1000);
+    assert_eq!(debugger.known_time(), (0, 20));
     assert_eq!(debugger.inputs().len(), 1, "the key of the old future is gone");
     go(&mut debugger, Goal::Step(10));
     let changed = debugger.machine().save();

@@ -6,7 +6,7 @@ mod view;
 pub use source::SourceText;
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use soc_debugger::{Answer, Debugger, Goal, Progress, execute};
+use soc_debugger::{Answer, Debugger, Goal, Progress, Stopped, execute};
 use soc_machine::Input;
 use std::io;
 use std::time::Duration;
@@ -37,6 +37,8 @@ pub struct Terminal {
     pub(crate) answers: Vec<String>,
     pub(crate) memory_at: u32,
     pub(crate) progress: Option<f64>,
+    /// Whether a key wakes a run that has fallen asleep.
+    is_resumed_by_keys: bool,
     is_over: bool,
 }
 
@@ -57,6 +59,7 @@ impl Terminal {
             answers,
             memory_at: 0,
             progress: None,
+            is_resumed_by_keys: false,
             is_over: false,
         }
     }
@@ -79,7 +82,10 @@ impl Terminal {
             }
             Progress::Stopped(reason) => {
                 self.progress = None;
-                self.answer(&reason.to_string());
+                // A machine that waits for keys and gets them would say so for each.
+                if !(reason == Stopped::Asleep && self.focus == Focus::Machine) {
+                    self.answer(&reason.to_string());
+                }
                 false
             }
         }
@@ -98,6 +104,7 @@ impl Terminal {
             _ => None,
         };
         if let Some(goal) = goal {
+            self.is_resumed_by_keys = goal == Goal::Continue;
             return self.debugger.start(goal);
         }
         match key.code {
@@ -139,8 +146,11 @@ impl Terminal {
             KeyCode::Tab => Some(9),
             _ => None,
         };
-        if let Some(key) = key {
-            self.debugger.give(Input::Key(key));
+        let Some(key) = key else { return };
+        self.debugger.give(Input::Key(key));
+        let sleeps = !self.debugger.is_busy() && self.debugger.last_stop() == Stopped::Asleep;
+        if sleeps && self.is_resumed_by_keys {
+            self.debugger.start(Goal::Continue);
         }
     }
 
