@@ -75,7 +75,7 @@ pub struct MachineOptions {
 
 #[derive(Args)]
 pub struct Run {
-    /// Source (.asm), image, or - for standard input
+    /// Source (.asm) or image; - is an image on standard input
     pub program: Option<PathBuf>,
     #[command(flatten)]
     pub machine: MachineOptions,

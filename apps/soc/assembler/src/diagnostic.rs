@@ -73,7 +73,10 @@ impl Report {
 
 /// The candidate nearest to a word that was probably mistyped.
 pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Names that differ much in length are far apart; and not more are looked at than a finding is worth.
     candidates
+        .filter(|candidate| candidate.len().abs_diff(word.len()) <= 2)
+        .take(500)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.chars().count().max(2) / 2)
         .min_by_key(|(distance, _)| *distance)

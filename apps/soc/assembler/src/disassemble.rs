@@ -34,8 +34,7 @@ pub fn listing(image: &[u8]) -> String {
 }
 
 fn word_at(image: &[u8], address: u32) -> Option<[u8; 8]> {
-    let start = address as usize;
-    image.get(start..start + 8)?.try_into().ok()
+    image.get(address as usize..)?.first_chunk().copied()
 }
 
 /// Whether execution never goes on behind this word.

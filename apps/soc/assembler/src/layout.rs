@@ -35,6 +35,8 @@ struct Layout<'a> {
     definitions: BTreeMap<String, (Definition, Span)>,
     report: &'a mut Report,
     sources: &'a Sources,
+    /// Values of constants that have been worked out.
+    values: BTreeMap<String, i64>,
     /// Names whose value is being worked out: one that comes again is defined by itself.
     open: Vec<String>,
 }
@@ -46,7 +48,8 @@ pub(crate) fn lay_out(
     sources: &Sources,
     report: &mut Report,
 ) -> Program {
-    let mut layout = Layout { language, definitions: BTreeMap::new(), report, sources, open: Vec::new() };
+    let (definitions, values) = (BTreeMap::new(), BTreeMap::new());
+    let mut layout = Layout { language, definitions, values, report, sources, open: Vec::new() };
     let placed = layout.place(statements);
     let mut program = Program::default();
     for (statement, address, len) in &placed {
@@ -73,6 +76,22 @@ fn directive(statement: &Statement) -> Option<&str> {
     }
 }
 
+/// What a label at each statement names: a label on its own line names what comes next.
+fn label_kinds(statements: &[Statement]) -> Vec<SymbolKind> {
+    let mut kind = SymbolKind::Code;
+    let backwards = statements.iter().rev().map(|statement| {
+        match statement.body {
+            Some(Body::Directive { .. }) => kind = SymbolKind::Data,
+            Some(Body::Instruction { .. }) => kind = SymbolKind::Code,
+            None => {}
+        }
+        kind
+    });
+    let mut kinds: Vec<SymbolKind> = backwards.collect();
+    kinds.reverse();
+    kinds
+}
+
 /// Bytes of one value of a data directive.
 fn width(directive: &str) -> Option<u32> {
     match directive {
@@ -92,14 +111,7 @@ impl Layout<'_> {
     fn place<'s>(&mut self, statements: &'s [Statement]) -> Vec<(&'s Statement, u32, u32)> {
         let mut placed = Vec::with_capacity(statements.len());
         let mut address: u32 = 0;
-        for (index, statement) in statements.iter().enumerate() {
-            // A label on its own line names what comes next.
-            let next = statements[index..].iter().find_map(|next| next.body.as_ref());
-            let kind = if matches!(next, Some(Body::Directive { .. })) {
-                SymbolKind::Data
-            } else {
-                SymbolKind::Code
-            };
+        for (statement, kind) in statements.iter().zip(label_kinds(statements)) {
             for label in &statement.labels {
                 self.define(label, Definition::Label { address, kind });
             }
@@ -163,6 +175,8 @@ impl Layout<'_> {
                 };
                 let name = Name { text: text.clone(), span: target.span };
                 self.define(&name, Definition::Constant { expression: value.clone(), here: address });
+                // What is known already is worked out now; what stands on labels further down has to wait.
+                let _ = self.look_up(&name.text, target);
                 0
             }
             (".org", [Operand::Value(target)]) => {
@@ -252,6 +266,9 @@ impl Layout<'_> {
     }
 
     fn look_up(&mut self, name: &str, place: &Expression) -> Result<i64, Diagnostic> {
+        if let Some(value) = self.values.get(name) {
+            return Ok(*value);
+        }
         let (expression, here) = match self.definitions.get(name) {
             Some((Definition::Label { address, .. }, _)) => return Ok(i64::from(*address)),
             Some((Definition::Constant { expression, here }, _)) => (expression.clone(), *here),
@@ -266,12 +283,18 @@ impl Layout<'_> {
             }
         };
         if self.open.iter().any(|open| open == name) || self.open.len() > 32 {
-            return Err(Diagnostic::error(place.span, format!("`{name}` is defined by itself"))
-                .hint("break the circle"));
+            return Err(Diagnostic::error(
+                place.span,
+                format!("`{name}` is defined by itself, or through too many others"),
+            )
+            .hint("break the circle"));
         }
         self.open.push(name.to_owned());
         let value = evaluate(&expression, i64::from(here), &mut |name, place| self.look_up(name, place));
         self.open.pop();
+        if let Ok(value) = &value {
+            self.values.insert(name.to_owned(), *value);
+        }
         value
     }
 

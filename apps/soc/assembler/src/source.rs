@@ -22,6 +22,8 @@ impl Span {
 struct File {
     name: String,
     text: String,
+    /// Byte at which each line begins.
+    lines: Vec<u32>,
     /// Where this text was asked for: the include or the use of a macro.
     origin: Option<Span>,
 }
@@ -35,7 +37,9 @@ pub struct Sources {
 impl Sources {
     /// Takes in a text.
     pub fn add(&mut self, name: String, text: String, origin: Option<Span>) -> FileId {
-        self.files.push(File { name, text, origin });
+        let ends = text.bytes().zip(1u32..).filter(|(byte, _)| *byte == b'\n').map(|(_, next)| next);
+        let lines = std::iter::once(0).chain(ends).collect();
+        self.files.push(File { name, text, lines, origin });
         FileId(self.files.len() as u32 - 1)
     }
 
@@ -65,15 +69,17 @@ impl Sources {
 
     /// Line and column, both from 1; the column counts characters.
     pub fn line_column(&self, span: Span) -> (usize, usize) {
-        let before = self.text(span.file).get(..span.start as usize).unwrap_or("");
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-        (line, column)
+        let Some(file) = self.file(span.file) else { return (1, 1) };
+        let line = file.lines.partition_point(|&start| start <= span.start).max(1);
+        let start = file.lines.get(line - 1).copied().unwrap_or(0);
+        let before = file.text.get(start as usize..span.start as usize).unwrap_or("");
+        (line, before.chars().count() + 1)
     }
 
     /// The whole line in which a span begins, without its end.
     pub fn line_text(&self, span: Span) -> &str {
         let (line, _) = self.line_column(span);
-        self.text(span.file).lines().nth(line - 1).unwrap_or("")
+        let start = self.file(span.file).and_then(|file| file.lines.get(line - 1)).copied().unwrap_or(0);
+        self.text(span.file).get(start as usize..).and_then(|text| text.lines().next()).unwrap_or("")
     }
 }

@@ -195,6 +195,28 @@ fn hostile_sources_end_in_findings() {
 }
 
 #[test]
+fn large_and_tangled_sources_take_no_undue_time() {
+    let start = std::time::Instant::now();
+    let labels: String = (0..60_000).map(|number| format!("label_{number}:\n")).collect();
+    assert!(full(&format!("{labels}nop")).program.is_some());
+    let code: String = (0..60_000).map(|number| format!("mov r1, label_{number}\n")).collect();
+    assert!(full(&format!("{labels}{code}")).program.is_some());
+    assert!(full(&code).program.is_none());
+    let mut doubling = ".equ a0, 1\n".to_owned();
+    for number in 1..30 {
+        doubling.push_str(&format!(".equ a{number}, a{0} + a{0}\n", number - 1));
+    }
+    let mut chain = ".equ b0, 1\n".to_owned();
+    for number in 1..1000 {
+        chain.push_str(&format!(".equ b{number}, b{} + 1\n", number - 1));
+    }
+    assert!(full(&format!("{chain}$WORD32 b999\n")).program.is_some());
+    let program = full(&format!("{doubling}$WORD32 a29\n")).program.unwrap();
+    assert_eq!(program.image[..4], (1u32 << 29).to_le_bytes());
+    assert!(start.elapsed().as_secs() < 60, "this is quick work, even for a busy machine");
+}
+
+#[test]
 fn the_original_language_keeps_its_limits() {
     assert_eq!(original("l1: nop"), Err("Unknown instruction: [l1]".into()));
     assert_eq!(original("; only a comment"), Err("Unknown instruction: []".into()));
