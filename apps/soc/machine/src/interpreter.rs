@@ -1,7 +1,6 @@
 //! The quick loop: runs decoded words until something needs the slow step.
 //!
-//! Registers are kept in a local array and the instruction pointer in a local variable; r15 is only written when the
-//! loop ends. That is sound because any word that names r15 is slow. Interrupts are not looked at: nothing that the
+//! The instruction pointer and the flags are kept in local variables; r15 is only written when the loop ends. That is sound because any word that names r15 is slow. Interrupts are not looked at: nothing that the
 //! loop executes can make one ready, since devices, flags `i` and handlers are only reached through `Machine::step`.
 
 use crate::cpu::{FLAG_C, FLAG_Z, IP, Power, SP};
@@ -91,10 +90,10 @@ impl Machine {
     /// Executes decoded words up to a cycle, or to a word that is slow.
     fn burst(&mut self, until: u64) {
         let Self { cpu, memory, quirks, stops, .. } = self;
-        let mut r = *cpu.registers();
-        let mut ip = r[IP];
         let mut flags = cpu.flags;
         let mut left = until.saturating_sub(cpu.cycle);
+        let r = &mut cpu.banks[cpu.bank as usize];
+        let mut ip = r[IP];
         let budget = left;
         while left > 0 {
             let index = ip.rotate_right(3) as usize;
@@ -226,7 +225,6 @@ impl Machine {
             left -= 1;
         }
         r[IP] = ip;
-        *cpu.registers_mut() = r;
         cpu.flags = flags;
         cpu.cycle += budget - left;
     }

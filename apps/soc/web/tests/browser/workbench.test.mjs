@@ -167,6 +167,14 @@ test("a link carries the source, and a ROM is saved and opened again", async () 
   writeFileSync(file, rom);
   await second.setInputFiles("#file", file);
   await second.waitForFunction(() => document.getElementById("source").value.includes("mov r1, 0x4d"));
+  // A jump to the last word of the address space, where 32-bit pointers have to be careful.
+  writeFileSync(file, Buffer.from("14df0300f8ffffff", "hex"));
+  await second.setInputFiles("#file", file);
+  await second.waitForFunction(() => document.getElementById("source").value.includes("jmp 0xfffffff8"));
+  await second.click("#load");
+  await second.click("#run");
+  await status(second, "exception 4");
+  assert.deepEqual(second.errors, []);
   await page.close();
   await second.close();
 });
