@@ -1,0 +1,162 @@
+//! `soc run`: a program, a saved state or a recording, to its end.
+
+use crate::arguments::Run;
+use crate::outcome::Outcome;
+use crate::source::{self, load};
+use soc_machine::map::{CLOCK_HZ, GRAPHICS_HEIGHT, GRAPHICS_WIDTH};
+use soc_machine::{Input, Machine, Quirks, Recording, Stop};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Cycles from one given key or byte to the next.
+const INPUT_EVERY: u64 = 1000;
+/// Cycles between two looks at the output: at most this long is a byte held back.
+const SLICE: u64 = 10_000_000;
+/// Without a limit a run may take this long; it is out of reach, and leaves room for arithmetic.
+const FOR_EVER: u64 = 1 << 62;
+
+pub(super) fn run(options: &Run) -> Result<u8, String> {
+    let (mut machine, recording) = prepare(options)?;
+    let stop = drive(&mut machine, &recording, options)?;
+    let outcome = Outcome::new(&machine, stop);
+    finish(&machine, recording, &outcome, options)?;
+    if options.json {
+        let json = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;
+        println!("{json}");
+    } else {
+        eprintln!("soc: {}", outcome.summary());
+        if outcome.stop == "exception" {
+            eprint!("{}", outcome.registers_text());
+        }
+    }
+    Ok(outcome.status)
+}
+
+/// The machine at its start, and all that it will be given.
+fn prepare(options: &Run) -> Result<(Machine, Recording), String> {
+    if let Some(path) = &options.replay {
+        let recording =
+            Recording::load(&source::read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        let machine = recording.machine().map_err(|error| error.to_string())?;
+        return Ok((machine, recording));
+    }
+    let end = options.cycles.unwrap_or(FOR_EVER);
+    let (start, machine, mut recording) = match (&options.load_state, &options.program) {
+        (Some(path), _) => {
+            let machine = Machine::load(&source::read(path)?)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            (machine.cpu().cycle(), machine, Recording::default())
+        }
+        (None, Some(path)) => {
+            let image = load(path, options.machine.compat)?.image;
+            let quirks = if options.machine.compat { Quirks::ORIGINAL } else { Quirks::default() };
+            let disk = options.machine.disk.as_deref().map(source::read).transpose()?.unwrap_or_default();
+            let recording =
+                Recording { image, quirks, seed: options.machine.seed, disk, ..Recording::default() };
+            (0, recording.machine().map_err(|error| error.to_string())?, recording)
+        }
+        (None, None) => return Err("name a program, or --load-state, or --replay".to_owned()),
+    };
+    if options.load_state.is_some() && options.record.is_some() {
+        return Err("a recording begins at power-on: --record does not go with --load-state".to_owned());
+    }
+    recording.end = start.saturating_add(end);
+    if let Some(keys) = &options.keys {
+        let keys = soc_assembler::text_bytes(keys)?;
+        recording
+            .inputs
+            .extend((0u64..).zip(keys).map(|(index, key)| (start + index * INPUT_EVERY, Input::Key(key))));
+    }
+    if let Some(path) = &options.serial {
+        let bytes = source::read(path)?;
+        let inputs =
+            (0u64..).zip(bytes).map(|(index, byte)| (start + index * INPUT_EVERY, Input::Serial(byte)));
+        recording.inputs.extend(inputs);
+    }
+    recording.inputs.sort_by_key(|(cycle, _)| *cycle);
+    Ok((machine, recording))
+}
+
+fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<Stop, String> {
+    let clock = Instant::now();
+    let start = machine.cpu().cycle();
+    let mut inputs = recording.inputs.iter().peekable();
+    loop {
+        let now = machine.cpu().cycle();
+        while let Some((_, input)) = inputs.next_if(|(cycle, _)| *cycle <= now) {
+            machine.apply(input);
+        }
+        let slice = if options.realtime { u64::from(CLOCK_HZ) / 100 } else { SLICE };
+        let mut until = recording.end.min(now + slice);
+        if let Some((cycle, _)) = inputs.peek() {
+            until = until.min(*cycle);
+        }
+        let stop = match machine.run(until) {
+            Stop::Asleep if inputs.peek().is_some() => {
+                machine.pass(until);
+                Stop::Cycle
+            }
+            stop => stop,
+        };
+        let output = machine.take_output();
+        if !output.is_empty() && !options.json {
+            let mut standard = std::io::stdout().lock();
+            standard.write_all(&output).and_then(|()| standard.flush()).map_err(|error| error.to_string())?;
+        }
+        let is_over =
+            machine.cpu().cycle() >= recording.end || (inputs.peek().is_none() && machine.waits_for_input());
+        if stop != Stop::Cycle || is_over {
+            return Ok(stop);
+        }
+        if options.realtime {
+            let due =
+                Duration::from_micros((machine.cpu().cycle() - start) * 1_000_000 / u64::from(CLOCK_HZ));
+            std::thread::sleep(due.saturating_sub(clock.elapsed()));
+        }
+    }
+}
+
+fn finish(
+    machine: &Machine,
+    mut recording: Recording,
+    outcome: &Outcome,
+    options: &Run,
+) -> Result<(), String> {
+    if options.screen {
+        let lines: Vec<String> = machine.text_lines().collect();
+        let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
+        for line in &lines[..used] {
+            println!("{line}");
+        }
+    }
+    if let Some(path) = &options.picture {
+        source::write(path, &picture(machine))?;
+    }
+    if let Some(path) = &options.disk_out {
+        source::write(path, machine.disk())?;
+    }
+    if let Some(path) = &options.save_state {
+        source::write(path, &machine.save())?;
+    }
+    if let Some(path) = &options.record {
+        recording.end = outcome.cycles;
+        recording.inputs.retain(|(cycle, _)| *cycle <= outcome.cycles);
+        write_recording(path, &recording)?;
+    }
+    Ok(())
+}
+
+fn write_recording(path: &Path, recording: &Recording) -> Result<(), String> {
+    source::write(path, &recording.save())
+}
+
+/// The graphics screen as a binary PPM picture; what is transparent is black.
+fn picture(machine: &Machine) -> Vec<u8> {
+    let mut bytes = format!("P6\n{GRAPHICS_WIDTH} {GRAPHICS_HEIGHT}\n255\n").into_bytes();
+    for pixel in machine.graphics().chunks_exact(4) {
+        let alpha = u32::from(pixel[3]);
+        bytes.extend(pixel[..3].iter().map(|&part| (u32::from(part) * alpha / 255) as u8));
+    }
+    bytes
+}
