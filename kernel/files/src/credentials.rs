@@ -198,14 +198,9 @@ impl Credentials {
     pub fn check_chown(&self, file: Ownership, uid: Option<u32>, gid: Option<u32>) -> Result<(), Errno> {
         let may_chown = self.has(CAP_CHOWN);
         let is_owner = self.fsuid == file.uid;
-        if uid.is_some_and(|uid| !(is_owner && uid == file.uid) && !may_chown) {
-            return Err(Errno::EPERM);
-        }
-        let keeps_or_joins = |gid| gid == file.gid || self.is_in_group(gid);
-        if gid.is_some_and(|gid| !(is_owner && keeps_or_joins(gid)) && !may_chown) {
-            return Err(Errno::EPERM);
-        }
-        Ok(())
+        let may_give = uid.is_none_or(|uid| is_owner && uid == file.uid);
+        let may_group = gid.is_none_or(|gid| is_owner && (gid == file.gid || self.is_in_group(gid)));
+        if may_chown || may_give && may_group { Ok(()) } else { Err(Errno::EPERM) }
     }
 
     /// Owner and mode of a file made in `directory`: a set-group-ID directory hands its group down, and to directories

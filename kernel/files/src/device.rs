@@ -80,8 +80,11 @@ pub fn open_block(number: u64, opening: &Opening<'_>) -> Result<Arc<dyn File>, E
     device.open(device_minor(number), opening)
 }
 
-/// Majors and names of the registered character and block drivers, for /proc/devices.
-pub fn registered() -> (Vec<(u32, String)>, Vec<(u32, String)>) {
+/// Majors and names of drivers.
+pub type DriverNames = Vec<(u32, String)>;
+
+/// The registered character and block drivers, for /proc/devices.
+pub fn registered() -> (DriverNames, DriverNames) {
     let list = |table: &Table| {
         let mut names: Vec<_> =
             table.lock().iter().map(|((major, _), driver)| (*major, driver.name.clone())).collect();

@@ -62,10 +62,12 @@ impl Context<'_> {
         const TMPFILE_BIT: OpenFlags = OpenFlags::TMPFILE.difference(OpenFlags::DIRECTORY);
         if how.flags.contains(OpenFlags::PATH) {
             how.flags &= OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
-        } else if how.flags.intersects(TMPFILE_BIT) && (!how.is_tmpfile() || !how.flags.can_write()) {
-            return Err(Errno::EINVAL);
-        } else if how.creates() && how.flags.contains(OpenFlags::DIRECTORY) {
-            return Err(Errno::EINVAL);
+        } else {
+            let is_tmpfile = how.flags.intersects(TMPFILE_BIT);
+            let contradicts = is_tmpfile && (!how.is_tmpfile() || !how.flags.can_write());
+            if contradicts || how.creates() && how.flags.contains(OpenFlags::DIRECTORY) {
+                return Err(Errno::EINVAL);
+            }
         }
         if how.creates() {
             return self.open_or_create(start, path, &how);

@@ -63,6 +63,8 @@ pub type Reader = Box<dyn Fn(&mut Text) -> Result<(), Errno> + Send + Sync>;
 pub type Writer = Box<dyn Fn(&[u8]) -> Result<(), Errno> + Send + Sync>;
 /// Finds where a link leads.
 pub type Follower = Box<dyn Fn(&Credentials) -> Result<Link, Errno> + Send + Sync>;
+/// Makes the text of a link.
+pub type LinkText = Box<dyn Fn() -> Result<Vec<u8>, Errno> + Send + Sync>;
 /// Opens a file that is neither text nor link.
 pub type Opener = Box<dyn Fn(&Opening<'_>) -> Result<Arc<dyn File>, Errno> + Send + Sync>;
 
@@ -97,7 +99,7 @@ pub struct Listed<'a> {
 enum Body {
     Text { read: Option<Reader>, write: Option<Writer> },
     Directory(Arc<dyn Directory>),
-    Link { follow: Follower, text: Option<Box<dyn Fn() -> Result<Vec<u8>, Errno> + Send + Sync>> },
+    Link { follow: Follower, text: Option<LinkText> },
     Custom(Opener),
 }
 
@@ -221,7 +223,7 @@ impl PseudoFileSystem {
     pub fn new(kind: &'static str, magic: i64, root: Arc<dyn Directory>) -> Arc<Self> {
         let device = anonymous_device();
         let root = Arc::new(Node::directory(root).numbered(1));
-        let root_inode = PseudoInode::new(Arc::clone(&root), device);
+        let root_inode = PseudoInode::of(Arc::clone(&root), device);
         Arc::new(Self { kind, magic, device, root, root_inode })
     }
 

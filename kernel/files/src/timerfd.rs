@@ -36,14 +36,10 @@ impl Setting {
     /// Counts what has expired by `now_ns`.
     fn advance(&mut self, now_ns: u64) {
         let Some(next) = self.next_ns.filter(|next| *next <= now_ns) else { return };
-        if self.interval_ns == 0 {
-            self.expiries += 1;
-            self.next_ns = None;
-        } else {
-            let periods = (now_ns - next) / self.interval_ns + 1;
-            self.expiries = self.expiries.saturating_add(periods);
-            self.next_ns = next.checked_add(periods.saturating_mul(self.interval_ns));
-        }
+        let further = (now_ns - next).checked_div(self.interval_ns);
+        let periods = further.map_or(1, |further| further.saturating_add(1));
+        self.expiries = self.expiries.saturating_add(periods);
+        self.next_ns = further.and_then(|_| next.checked_add(periods.saturating_mul(self.interval_ns)));
     }
 }
 

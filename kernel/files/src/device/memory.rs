@@ -240,7 +240,7 @@ struct KernelMessages {
 const LINE_MAX: usize = 1024 - 32;
 /// Facility `user`, which the kernel's own lines do not have.
 const USER_FACILITY: u32 = 1 << 3;
-/// Level `notice`... what Linux calls the default for lines without one (`MESSAGE_LOGLEVEL_DEFAULT`).
+/// The level of a line that brings none: a warning, as in Linux (`MESSAGE_LOGLEVEL_DEFAULT`).
 const DEFAULT_LEVEL: u32 = 4;
 
 impl Pollable for KernelMessages {
@@ -276,7 +276,7 @@ impl File for KernelMessages {
         let head = alloc::format!("{},{},{},-;", record.priority, record.sequence, record.time_ns / 1000);
         let mut line = head.into_bytes();
         for &byte in &record.text {
-            if byte < b' ' || byte >= 127 || byte == b'\\' {
+            if !(b' '..127).contains(&byte) || byte == b'\\' {
                 line.extend_from_slice(alloc::format!("\\x{byte:02x}").as_bytes());
             } else {
                 line.push(byte);

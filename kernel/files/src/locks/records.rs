@@ -60,6 +60,11 @@ impl Range {
         self.start <= other.last && other.start <= self.last
     }
 
+    /// Never: a range has a byte at least.
+    pub const fn is_empty(self) -> bool {
+        false
+    }
+
     /// The length as fcntl(2) tells it: zero for a range without end.
     pub const fn len(self) -> i64 {
         if self.last == u64::MAX { 0 } else { (self.last - self.start) as i64 + 1 }

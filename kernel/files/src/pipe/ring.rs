@@ -185,7 +185,7 @@ impl Ring {
                 return Ok(done);
             }
         }
-        debug_assert!(PIPE_BUF <= PAGE_SIZE, "a write of PIPE_BUF bytes takes one place at most");
+        const { assert!(PIPE_BUF <= PAGE_SIZE, "a write of PIPE_BUF bytes takes one place at most") };
         while from.remaining() > 0 && self.buffers.len() < self.places {
             let result = self.take_frame().and_then(|frame| {
                 self.buffers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;

@@ -26,7 +26,7 @@ pub(super) struct PseudoInode {
 }
 
 impl PseudoInode {
-    pub(super) fn new(node: Arc<Node>, device: u64) -> Arc<dyn Inode> {
+    pub(super) fn of(node: Arc<Node>, device: u64) -> Arc<dyn Inode> {
         Arc::new(Self { node, device, created: time::now() })
     }
 }
@@ -84,7 +84,7 @@ impl Inode for PseudoInode {
 
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
         match &self.node.body {
-            Body::Directory(directory) => Ok(Self::new(directory.lookup(name)?, self.device)),
+            Body::Directory(directory) => Ok(Self::of(directory.lookup(name)?, self.device)),
             _ => Err(Errno::ENOTDIR),
         }
     }

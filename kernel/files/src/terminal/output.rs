@@ -63,7 +63,8 @@ impl Output {
             }
             _ => {
                 let is_control = byte < 0x20 || byte == 0x7f;
-                if !is_control && !(input.contains(InputFlags::IUTF8) && is_continuation(byte)) {
+                let is_inside = input.contains(InputFlags::IUTF8) && is_continuation(byte);
+                if !is_control && !is_inside {
                     self.column += 1;
                 }
                 let upper = flags.contains(OutputFlags::OLCUC);

@@ -19,6 +19,9 @@ struct Slot {
     position: u64,
 }
 
+/// Position, name and file of an entry.
+pub(super) type Found<'a> = (u64, &'a Arc<[u8]>, &'a Arc<TmpfsNode>);
+
 /// The entries of one directory.
 pub(super) struct Entries {
     by_name: NameMap<Slot>,
@@ -71,7 +74,7 @@ impl Entries {
     }
 
     /// The first entry at or after `position`.
-    pub(super) fn at_or_after(&self, position: u64) -> Option<(u64, &Arc<[u8]>, &Arc<TmpfsNode>)> {
+    pub(super) fn at_or_after(&self, position: u64) -> Option<Found<'_>> {
         let (position, name) = self.by_position.range(position.max(FIRST)..).next()?;
         let slot = self.by_name.get(&**name)?;
         Some((*position, name, &slot.node))
