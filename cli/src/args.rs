@@ -20,6 +20,8 @@ pub enum Command {
     Image(Image),
     /// Run the tests: all quick ones, or those whose names contain one of the words
     Test(Test),
+    /// Check format, lints, the floors of the crates, and the figures in check.toml
+    Check,
 }
 
 /// What `./hob run` boots and how.

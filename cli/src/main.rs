@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let result = Workspace::find().and_then(|workspace| match arguments.command {
         Command::Run(run) => commands::run::run(&workspace, &run),
         Command::Image(image) => commands::image::run(&workspace, &image),
+        Command::Check => commands::check::run(&workspace),
         Command::Test(test) => {
             suites::run(&workspace, &Selection { words: test.words, full: test.full }, test.kernel)
         }

@@ -33,7 +33,7 @@ pub struct Saved {
 
 impl Saved {
     /// Remembers the settings.
-    pub fn new() -> Self {
+    pub fn take() -> Self {
         Self {
             settings: rustix::termios::tcgetattr(std::io::stdin()).ok(),
             flags: rustix::fs::fcntl_getfl(std::io::stdin()).ok(),

@@ -1,4 +1,5 @@
 //! One module a command of `./hob`. Each returns the exit status of the whole program.
 
+pub mod check;
 pub mod image;
 pub mod run;

@@ -125,7 +125,7 @@ fn host_processors() -> u32 {
 
 /// Runs the machine to its end. The terminal is put back as it was, whatever QEMU did to it.
 fn start_and_wait(machine: &Machine) -> Result<Ended> {
-    let _saved = terminal::Saved::new();
+    let _saved = terminal::Saved::take();
     let running = machine.start()?;
     terminal::follow_size(running.window()?)?;
     running.wait()
