@@ -53,6 +53,8 @@ pub fn leave(caller: Caller) {
     let left = process.remove_task(&task);
     task.finish();
     machine::task::set_space(None);
+    // Before the parent is told: it may need the memory.
+    drop(space);
     if left == 0 {
         // Only the last thread sets it.
         let _ = process.last_name.set(name);
@@ -60,7 +62,6 @@ pub fn leave(caller: Caller) {
     } else {
         stop::check_complete(&process);
     }
-    drop(space);
     if let Some(vfork) = vfork {
         vfork.complete();
     }
