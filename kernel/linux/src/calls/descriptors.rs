@@ -134,7 +134,7 @@ pub fn fcntl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     }
 }
 
-fn record(caller: &Caller, file: &OpenFile, lock: &Flock, is_open_file: bool) -> Result<Range, Errno> {
+fn record(file: &OpenFile, lock: &Flock, is_open_file: bool) -> Result<Range, Errno> {
     let base = match u32::try_from(i32::from(lock.l_whence)) {
         Ok(SEEK_SET) => 0,
         Ok(SEEK_CUR) => file.position() as i64,
@@ -144,7 +144,6 @@ fn record(caller: &Caller, file: &OpenFile, lock: &Flock, is_open_file: bool) ->
     if is_open_file && lock.l_pid != 0 {
         return Err(Errno::EINVAL);
     }
-    let _ = caller;
     Range::new(base.checked_add(lock.l_start).ok_or(Errno::EOVERFLOW)?, lock.l_len)
 }
 
@@ -172,7 +171,7 @@ fn get_lock(caller: &Caller, file: &OpenFile, command: u32, address: UserAddress
     let is_open_file = command == F_OFD_GETLK;
     let mut lock: Flock = user::read_value(address)?;
     let kind = kind(lock.l_type).ok_or(Errno::EINVAL)?;
-    let range = record(caller, file, &lock, is_open_file)?;
+    let range = record(file, &lock, is_open_file)?;
     let (owner, pid) = owner(caller, file, is_open_file);
     match locks(file)?.find_conflict(&Record { range, kind, owner, pid }) {
         Some(other) => {
@@ -192,7 +191,7 @@ fn set_lock(caller: &Caller, file: &OpenFile, command: u32, address: UserAddress
     let is_open_file = matches!(command, F_OFD_SETLK | F_OFD_SETLKW);
     let may_wait = matches!(command, F_SETLKW | F_OFD_SETLKW);
     let lock: Flock = user::read_value(address)?;
-    let range = record(caller, file, &lock, is_open_file)?;
+    let range = record(file, &lock, is_open_file)?;
     let (owner, pid) = owner(caller, file, is_open_file);
     if lock.l_type == F_UNLCK {
         locks(file)?.unlock_record(owner, range)?;

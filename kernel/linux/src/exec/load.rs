@@ -160,8 +160,7 @@ pub fn load(
     } else {
         stack_protection
     })?;
-    let vdso: Option<u64> = None;
-    let auxiliary = auxiliary(caller, &image, bias, program_entry, interpreter_base, vdso, start);
+    let auxiliary = auxiliary(caller, &image, bias, program_entry, interpreter_base, start);
     let strings = Strings {
         path: start.path,
         arguments: &start.lists.arguments,
@@ -336,15 +335,11 @@ fn auxiliary(
     bias: u64,
     entry: u64,
     interpreter_base: Option<u64>,
-    vdso: Option<u64>,
     start: &Start<'_>,
 ) -> Vec<AuxEntry> {
     let mut vector = Vec::new();
     let mut add = |kind, value| vector.push(AuxEntry { kind, value });
     let who = start.credentials;
-    if let Some(vdso) = vdso {
-        add(AT_SYSINFO_EHDR, vdso);
-    }
     add(AT_MINSIGSTKSZ, signal_frame_len(caller));
     add(AT_HWCAP, u64::from(crate::processor::features_edx()));
     add(AT_PAGESZ, PAGE_SIZE as u64);
