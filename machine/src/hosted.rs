@@ -2,9 +2,9 @@
 //!
 //! A test asks for a number of virtual processors and a seed, and gets a machine on which exactly one
 //! processor executes at a time. Which one, and when an interrupt comes, is decided by a generator started
-//! from the seed, at *points*: before a lock is taken, when the last lock or guard of a processor is dropped,
-//! while it spins, at the entry to user mode. So a run can be repeated exactly, and other orders are tried by
-//! other seeds.
+//! from the seed, at *points*: before a lock is taken, when the last lock or guard of a processor is
+//! dropped, while it spins, at the entry to user mode. So a run can be repeated exactly, and other orders
+//! are tried by other seeds.
 //!
 //! | what | here |
 //! |---|---|
@@ -23,8 +23,8 @@
 //! ```
 //!
 //! Statics are not reset, so one process runs one machine: `cargo nextest` starts a process for each test.
-//! When all processors idle and no deadline is armed, or all that do not idle spin for good, the run panics,
-//! which is how a lost wake-up shows.
+//! When all processors idle and no deadline is armed, or all that do not idle spin for good, the run
+//! panics, which is how a lost wake-up shows.
 
 pub(crate) mod context;
 mod devices;

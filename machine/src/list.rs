@@ -1,11 +1,11 @@
 //! Intrusive doubly linked lists of shared things.
 //!
 //! The links are in the items, so putting one in a list allocates nothing and taking it out of the middle
-//! searches nothing. A list owns a reference to each of its items. An item can be in as many lists at once as
-//! it has [`Link`]s, told apart by a tag type.
+//! searches nothing. A list owns a reference to each of its items. An item can be in as many lists at once
+//! as it has [`Link`]s, told apart by a tag type.
 //!
-//! What keeps this safe: a link notes the list that it is in. It is claimed with an atomic exchange when its
-//! item is pushed, and from then on its pointers are only used through `&mut` to that very list.
+//! What keeps this safe: a link notes the list that it is in. It is claimed with an atomic exchange when
+//! its item is pushed, and from then on its pointers are only used through `&mut` to that very list.
 
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
@@ -34,8 +34,8 @@ struct Pointers<T, Tag> {
     item: *const T,
 }
 
-// SAFETY: the pointers are only used through `&mut List` of the list whose number the link carries; that one,
-// and the references it owns, may be used from any thread when items may be shared.
+// SAFETY: the pointers are only used through `&mut List` of the list whose number the link carries; that
+// one, and the references it owns, may be used from any thread when items may be shared.
 unsafe impl<T: Send + Sync, Tag> Sync for Link<T, Tag> {}
 // SAFETY: a link that is moved is in no list, since a list's reference keeps its item in place.
 unsafe impl<T: Send + Sync, Tag> Send for Link<T, Tag> {}
@@ -129,8 +129,8 @@ impl<T: Linked<Tag>, Tag> List<T, Tag> {
         }
         let link = core::ptr::from_ref(link);
         let pointers = Pointers { previous, next, item: Arc::into_raw(item) };
-        // SAFETY: the exchange gave this link to this list, of which we have `&mut`. It lives in (or as long
-        // as) the item, to which the list owns a reference from here on.
+        // SAFETY: the exchange gave this link to this list, of which we have `&mut`. It lives in (or as
+        // long as) the item, to which the list owns a reference from here on.
         unsafe { *(*link).pointers.get() = pointers };
         // SAFETY: links in this list are alive and ours.
         match unsafe { previous.as_ref() } {
@@ -224,71 +224,5 @@ impl<T: Linked<Tag>, Tag> Default for List<T, Tag> {
 impl<T: Linked<Tag>, Tag> Drop for List<T, Tag> {
     fn drop(&mut self) {
         while self.pop_front().is_some() {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::vec::Vec;
-
-    use super::*;
-
-    struct Item {
-        value: u32,
-        link: Link<Item, ()>,
-    }
-
-    impl Linked<()> for Item {
-        fn link(&self) -> &Link<Self, ()> {
-            &self.link
-        }
-    }
-
-    fn item(value: u32) -> Arc<Item> {
-        Arc::new(Item { value, link: Link::new() })
-    }
-
-    fn values(list: &List<Item, ()>) -> Vec<u32> {
-        list.iter().map(|item| item.value).collect()
-    }
-
-    #[test]
-    fn items_come_out_in_order_and_from_the_middle() {
-        let items: Vec<_> = (0..5).map(item).collect();
-        let mut list = List::new();
-        for item in &items {
-            assert!(list.push_back(item.clone()).is_ok());
-        }
-        assert!(list.remove(&items[2]).is_some());
-        assert!(list.remove(&items[2]).is_none());
-        assert!(list.remove(&items[4]).is_some());
-        assert!(list.push_front(items[4].clone()).is_ok());
-        assert_eq!(values(&list), [4, 0, 1, 3]);
-        assert_eq!(list.pop_front().map(|item| item.value), Some(4));
-        assert_eq!(list.len(), 3);
-    }
-
-    #[test]
-    fn an_item_is_in_one_list_at_a_time() {
-        let (mut one, mut other) = (List::new(), List::new());
-        let item = item(1);
-        assert!(one.push_back(item.clone()).is_ok());
-        assert!(other.push_back(item.clone()).is_err());
-        assert!(one.push_back(item.clone()).is_err());
-        assert!(other.remove(&item).is_none());
-        assert!(one.contains(&item) && !other.contains(&item));
-        drop(one);
-        assert!(!item.link.is_linked());
-        assert!(other.push_back(item).is_ok());
-    }
-
-    #[test]
-    fn a_list_that_is_dropped_drops_its_references() {
-        let item = item(1);
-        let mut list = List::new();
-        assert!(list.push_back(item.clone()).is_ok());
-        assert_eq!(Arc::strong_count(&item), 2);
-        drop(list);
-        assert_eq!(Arc::strong_count(&item), 1);
     }
 }

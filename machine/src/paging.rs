@@ -18,7 +18,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::address::{PAGE_SIZE, PhysicalAddress, USER_END, UserAddress};
 use crate::arch;
 use crate::cpu;
-use crate::frame::{Frame, OutOfMemory, Owner};
+use crate::frame::{Frame, OutOfMemory, Owner, Record, record_at};
 
 pub use cursor::{Cursor, Shared};
 pub use entry::{Mapping, Protection};
@@ -30,8 +30,6 @@ pub(crate) use entry::Entry;
 pub const TABLE_SPAN: usize = PAGE_SIZE * ENTRIES;
 /// Entries of a table of any level.
 pub(crate) const ENTRIES: usize = 512;
-/// The part of the root table that belongs to programs.
-const USER_ENTRIES: usize = ENTRIES / 2;
 
 /// The set of processors on which a space is loaded.
 pub(crate) struct CpuSet([AtomicU64; 4]);
@@ -134,6 +132,7 @@ impl Space {
                     return Ok(None);
                 }
                 let fresh = Frame::new(Owner::PageTable)?;
+                table_record(table).note_entry(index_at(address.0, level), ENTRIES);
                 entry = slot.install_table(fresh);
             }
             table = entry.address();
@@ -153,20 +152,28 @@ impl Drop for Space {
     fn drop(&mut self) {
         // No processor has the space loaded (each holds a reference while it does), so no translation can be
         // cached.
-        free_tables(self.root.address(), 3, USER_ENTRIES);
+        free_tables(self.root.address(), 3);
     }
 }
 
-/// Frees what the first `entries` entries of a table refer to. Three calls deep at the most.
-fn free_tables(table: PhysicalAddress, level: usize, entries: usize) {
-    for index in 0..entries {
+/// Frees what the entries of a table refer to: of the root those for programs, which are the only ones that are noted. Three calls deep at the most.
+fn free_tables(table: PhysicalAddress, level: usize) {
+    for index in table_record(table).noted_entries(ENTRIES) {
         let entry = Entry::slot(table, index).take();
         if level == 0 {
             drop(entry.into_frame());
         } else if entry.is_present() {
-            free_tables(entry.address(), level - 1, ENTRIES);
+            free_tables(entry.address(), level - 1);
             drop(entry.into_table());
         }
+    }
+}
+
+/// The record of the frame that a page table is in.
+pub(crate) fn table_record(table: PhysicalAddress) -> &'static Record {
+    match record_at(table.frame_number()) {
+        Some(record) => record,
+        None => panic!("a page table outside memory"),
     }
 }
 

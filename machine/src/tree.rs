@@ -1,10 +1,10 @@
-//! Intrusive ordered trees of shared things, which also find the first item whose second value does not pass
-//! a limit.
+//! Intrusive ordered trees of shared things, which also find the first item whose second value does not
+//! pass a limit.
 //!
 //! For run queues (ordered by virtual deadline, limited by virtual run time), timers and futex buckets. As
-//! with [`list`](crate::list), links are in the items, nothing is allocated, and what keeps it safe is that a
-//! link notes its tree. The tree is a treap (Seidel and Aragon 1996): a binary search tree by key and a heap
-//! by pseudo-random priority, so that its depth is logarithmic whatever the keys are.
+//! with [`list`](crate::list), links are in the items, nothing is allocated, and what keeps it safe is that
+//! a link notes its tree. The tree is a treap (Seidel and Aragon 1996): a binary search tree by key and a
+//! heap by pseudo-random priority, so that its depth is logarithmic whatever the keys are.
 
 use alloc::sync::Arc;
 use core::cell::UnsafeCell;
@@ -176,8 +176,8 @@ impl<T: Rooted<Tag>, Tag> Tree<T, Tag> {
         let mut parent = null();
         let mut at = self.root;
         let mut is_left = false;
-        // SAFETY: the exchange gave `node` to this tree, of which we have `&mut`; every other node visited is
-        // in the tree. No two references to the same fields are held at a time.
+        // SAFETY: the exchange gave `node` to this tree, of which we have `&mut`; every other node visited
+        // is in the tree. No two references to the same fields are held at a time.
         unsafe {
             while !at.is_null() {
                 let above = fields(at);
@@ -384,8 +384,8 @@ impl<T: Rooted<Tag>, Tag> Tree<T, Tag> {
         unsafe { (!found.is_null()).then(|| self.unroot(found)) }
     }
 
-    /// Looks at the items in order, from the first whose key is not below `from`, and takes out the first for which `look` breaks with `true`; nothing
-    /// when it breaks with `false` or never.
+    /// Looks at the items in order, from the first whose key is not below `from`, and takes out the first
+    /// for which `look` breaks with `true`; nothing when it breaks with `false` or never.
     pub fn pop_where(
         &mut self,
         from: Option<T::Key>,
@@ -473,87 +473,5 @@ impl<T: Rooted<Tag>, Tag> Drop for Tree<T, Tag> {
             // SAFETY: the root is in this tree.
             drop(unsafe { self.unroot(self.root) });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use alloc::vec::Vec;
-
-    use super::*;
-
-    struct Item {
-        id: u32,
-        node: Node<Item, ()>,
-    }
-
-    impl Rooted<()> for Item {
-        type Key = u32;
-        type Value = u32;
-        fn node(&self) -> &Node<Self, ()> {
-            &self.node
-        }
-    }
-
-    /// Numbers of a fixed sequence.
-    fn numbers(seed: u64) -> impl FnMut(u64) -> u32 {
-        let mut state = seed;
-        move |below| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 33) % below) as u32
-        }
-    }
-
-    #[test]
-    fn it_agrees_with_a_sorted_vector() {
-        for seed in 0..20 {
-            let mut number = numbers(seed);
-            let items: Vec<_> = (0..200).map(|id| Arc::new(Item { id, node: Node::new() })).collect();
-            let mut tree = Tree::new();
-            let mut model: Vec<(u32, u32, u32)> = Vec::new(); // key, value, id in order
-            for _ in 0..2000 {
-                let item = &items[number(200) as usize];
-                match number(4) {
-                    0 | 1 => {
-                        let (key, value) = (number(50), number(1000));
-                        let is_new = model.iter().all(|&(_, _, id)| id != item.id);
-                        assert_eq!(tree.insert(item.clone(), key, value).is_ok(), is_new);
-                        if is_new {
-                            let at = model.partition_point(|&(other, ..)| other <= key);
-                            model.insert(at, (key, value, item.id));
-                        }
-                    }
-                    2 => {
-                        let at = model.iter().position(|&(_, _, id)| id == item.id);
-                        assert_eq!(tree.remove(item).is_some(), at.is_some());
-                        at.map(|at| model.remove(at));
-                    }
-                    _ => {
-                        let limit = number(1000);
-                        let at = model.iter().position(|&(_, value, _)| value <= limit);
-                        let popped = tree.pop_first_within(limit).map(|item| item.id);
-                        assert_eq!(popped, at.map(|at| model.remove(at).2));
-                    }
-                }
-                assert_eq!(tree.len(), model.len());
-                assert_eq!(tree.least_value(), model.iter().map(|&(_, value, _)| value).min());
-                assert_eq!(tree.first().map(|(item, _)| item.id), model.first().map(|&(.., id)| id));
-                let from = number(60);
-                let rest: Vec<u32> = tree.iter_from(Some(from)).map(|(item, _)| item.id).collect();
-                let expected: Vec<u32> =
-                    model.iter().filter(|&&(key, ..)| key >= from).map(|&(.., id)| id).collect();
-                assert_eq!(rest, expected);
-            }
-        }
-    }
-
-    #[test]
-    fn a_tree_that_is_dropped_drops_its_references() {
-        let item = Arc::new(Item { id: 1, node: Node::new() });
-        let mut tree = Tree::new();
-        assert!(tree.insert(item.clone(), 1, 1).is_ok());
-        drop(tree);
-        assert_eq!(Arc::strong_count(&item), 1);
-        assert!(!item.node.is_rooted());
     }
 }

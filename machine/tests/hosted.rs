@@ -1,4 +1,5 @@
-//! The hosted machine itself: switches, hand-overs, idling, interrupts. Each test is a process of its own (`cargo nextest`).
+//! The hosted machine itself: switches, hand-overs, idling, interrupts. Each test is a process of its own
+//! (`cargo nextest`).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};

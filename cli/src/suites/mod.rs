@@ -12,13 +12,14 @@ mod machine_run;
 mod metadata;
 mod oracle;
 mod runner;
+mod service;
 mod session;
 mod shared;
 mod shell;
 mod transcript;
 
 pub use case::Selection;
-pub use metadata::Metadata;
+pub use metadata::{Metadata, Package};
 
 use crate::workspace::Workspace;
 use anyhow::{Result, bail};
@@ -37,6 +38,7 @@ pub fn run(workspace: &Workspace, selection: &Selection, other_kernel: Option<Pa
     cases.extend(guest::cases(&shared)?);
     cases.extend(shell::cases(&shared)?);
     cases.extend(session::cases(&shared)?);
+    cases.extend(service::cases(workspace)?);
     cases.retain(|case| selection.includes(&case.name, case.is_long));
     if cases.is_empty() {
         bail!("no test has one of these in its name: {}", selection.words.join(" "));

@@ -7,7 +7,7 @@
 
 mod writer;
 
-use crate::bytes::slice_at;
+use crate::bytes::{slice_at, until_nul};
 use core::fmt;
 pub use writer::{Metadata, WriteError, Writer};
 
@@ -45,13 +45,13 @@ pub struct Error {
 /// What is wrong with an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The bytes end within the entry, or before the trailer.
+    /// The bytes end within the entry.
     Truncated,
     /// No magic number of the format.
     BadMagic,
     /// A field that is no hexadecimal number.
     BadNumber,
-    /// A name that is empty, too long, or has a NUL at a wrong place.
+    /// A name that is empty, too long, or has no NUL at its end.
     BadName,
     /// The contents do not sum up to the checksum (magic 070702).
     BadChecksum,
@@ -138,12 +138,13 @@ impl<'a> Reader<'a> {
         self.bytes.get(self.offset..).unwrap_or(&[])
     }
 
-    /// Between archives: passes over zeros and tells whether another archive begins.
-    fn begins_archive(&mut self) -> bool {
-        let rest = self.rest();
-        let zeros = rest.iter().take_while(|byte| **byte == 0).count();
+    /// Passes over zeros and tells whether another entry is to be read. An archive may end without a
+    /// trailer where all bytes end; where others follow, they must be an entry.
+    fn goes_on(&mut self) -> bool {
+        let zeros = self.rest().iter().take_while(|byte| **byte == 0).count();
         self.offset = self.offset.saturating_add(zeros);
-        self.rest().starts_with(b"07070")
+        let rest = self.rest();
+        if self.is_inside { !rest.is_empty() } else { rest.starts_with(b"07070") }
     }
 
     fn entry(&mut self) -> Result<Entry<'a>, Fault> {
@@ -179,8 +180,10 @@ impl<'a> Reader<'a> {
             return Err(Fault::BadName);
         }
         let name = slice_at(rest, HEADER_LENGTH, name_length).ok_or(Fault::Truncated)?;
-        let Some((0, name)) = name.split_last() else { return Err(Fault::BadName) };
-        if name.contains(&0) {
+        let is_ended = name.ends_with(&[0]);
+        // Some archivers fill the name up with NULs, so that the contents begin at a page.
+        let name = until_nul(name);
+        if !is_ended || name.is_empty() {
             return Err(Fault::BadName);
         }
         let data_offset = (HEADER_LENGTH + name_length).next_multiple_of(4);
@@ -211,7 +214,7 @@ impl<'a> Iterator for Reader<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.is_done {
-            if !self.is_inside && !self.begins_archive() {
+            if !self.goes_on() {
                 self.is_done = true;
                 break;
             }

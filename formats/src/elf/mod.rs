@@ -6,7 +6,7 @@
 mod program;
 pub mod section;
 
-use crate::bytes::{array_at, u8_at, u16_at, u32_at, u64_at};
+use crate::bytes::{array_at, u8_at, u16_at, u64_at};
 use core::fmt;
 pub use program::{Image, Segment, SegmentFlags};
 
@@ -25,7 +25,7 @@ pub enum Error {
     Truncated,
     /// No ELF magic.
     NotElf,
-    /// ELF, but not 64-bit, little-endian, version 1.
+    /// ELF, but not 64-bit little-endian. Versions are not asked for: Linux does not either.
     WrongClass,
     /// For another processor than x86-64.
     WrongMachine,
@@ -33,7 +33,7 @@ pub enum Error {
     WrongType,
     /// Program headers of a size or number that Linux refuses.
     BadProgramHeaders,
-    /// PT_INTERP is empty, longer than a path, or there are two.
+    /// PT_INTERP is empty or longer than a path.
     BadInterpreter,
     /// Nothing to load.
     NoSegments,
@@ -41,9 +41,9 @@ pub enum Error {
     FileLargerThanMemory,
     /// An address plus a size leaves 64 bits.
     Overflow,
-    /// An alignment that is no power of two, or file offset and address differ within a page.
+    /// File offset and address differ within a page.
     BadAlignment,
-    /// Segments overlap or do not ascend.
+    /// Segments overlap or do not ascend, which the gABI forbids.
     Overlap,
 }
 
@@ -69,15 +69,15 @@ impl fmt::Display for Error {
         out.write_str(match self {
             Error::Truncated => "the file is cut off",
             Error::NotElf => "no ELF magic",
-            Error::WrongClass => "not a 64-bit little-endian ELF of version 1",
+            Error::WrongClass => "not a 64-bit little-endian ELF",
             Error::WrongMachine => "not for x86-64",
             Error::WrongType => "neither an executable nor a shared object",
             Error::BadProgramHeaders => "program headers of a wrong size or number",
-            Error::BadInterpreter => "the interpreter's path is empty, too long or given twice",
+            Error::BadInterpreter => "the interpreter's path is empty or too long",
             Error::NoSegments => "no segment to load",
             Error::FileLargerThanMemory => "a segment is larger in the file than in memory",
             Error::Overflow => "a segment's end leaves the address space",
-            Error::BadAlignment => "a segment's alignment contradicts its place",
+            Error::BadAlignment => "a segment's file offset and address differ within a page",
             Error::Overlap => "segments overlap or are not in ascending order",
         })
     }
@@ -121,10 +121,9 @@ impl Header {
     }
 
     fn fields(bytes: &[u8]) -> Option<Result<Header, Error>> {
-        let (class, data, version) = (u8_at(bytes, 4)?, u8_at(bytes, 5)?, u8_at(bytes, 6)?);
+        let (class, data) = (u8_at(bytes, 4)?, u8_at(bytes, 5)?);
         let kind = u16_at(bytes, 16)?;
         let machine = u16_at(bytes, 18)?;
-        let object_version = u32_at(bytes, 20)?;
         let header_entry_length = u16_at(bytes, 54)?;
         let program_headers = usize::from(u16_at(bytes, 56)?);
         let header = Header {
@@ -136,7 +135,7 @@ impl Header {
             section_headers: u16_at(bytes, 60)?,
             section_names: u16_at(bytes, 62)?,
         };
-        Some(if (class, data, version, object_version) != (2, 1, 1, 1) {
+        Some(if (class, data) != (2, 1) {
             Err(Error::WrongClass)
         } else if machine != 62 {
             Err(Error::WrongMachine)

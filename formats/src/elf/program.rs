@@ -41,7 +41,7 @@ pub struct Segment {
     pub file_length: u64,
     /// Bytes in memory; what the file does not give is zero.
     pub memory_length: u64,
-    /// A power of two, at least 1.
+    /// A power of two; what is none in the file counts as 1, as in Linux.
     pub alignment: u64,
 }
 
@@ -53,7 +53,7 @@ impl Segment {
             address: u64_at(entry, 16)?,
             file_length: u64_at(entry, 32)?,
             memory_length: u64_at(entry, 40)?,
-            alignment: u64_at(entry, 48)?.max(1),
+            alignment: Some(u64_at(entry, 48)?).filter(|value| value.is_power_of_two()).unwrap_or(1),
         };
         let fits = segment.address.checked_add(segment.memory_length).is_some()
             && segment.file_offset.checked_add(segment.file_length).is_some();
@@ -65,7 +65,7 @@ impl Segment {
             return Err(Error::FileLargerThanMemory);
         }
         let agrees = self.file_offset % PAGE == self.address % PAGE || self.file_length == 0;
-        if !self.alignment.is_power_of_two() || !agrees {
+        if !agrees {
             return Err(Error::BadAlignment);
         }
         Ok(())
@@ -82,19 +82,20 @@ impl Segment {
     }
 }
 
-/// A file's program headers, checked: segments ascend and do not overlap, each with sizes, ends and
-/// alignment in order. Where the file really ends is not asked: Linux maps what is missing, and the
+/// A file's program headers. The segments to load are checked: they ascend and do not overlap, each
+/// with sizes, ends and offset in order. The others are hints, absent where they are absurd. Where the file really ends is not asked: Linux maps what is missing, and the
 /// touch is a SIGBUS. [`Image::file_end`] tells how long it should be.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
     /// The file header.
     pub header: Header,
     table: &'a [u8],
-    /// Where in the file the interpreter's path lies, and its length with the NUL.
+    /// Where in the file the first interpreter's path lies, and its length; its last byte must be NUL,
+    /// which the loader sees when it reads it.
     pub interpreter: Option<(u64, usize)>,
     /// Whether PT_GNU_STACK wants the stack executable; `None` where the file does not say.
     pub stack_is_executable: Option<bool>,
-    /// The template of thread-local storage.
+    /// The template of thread-local storage; its sizes are the program's word.
     pub thread_local: Option<Segment>,
     /// What becomes read-only after relocation.
     pub relocated_read_only: Option<Segment>,
@@ -147,27 +148,21 @@ impl<'a> Image<'a> {
             self.stack_is_executable = Some(flags & SegmentFlags::EXECUTE.bits() != 0);
             return Ok(());
         }
-        let segment = Segment::parse(entry).ok_or(Error::Truncated)??;
+        let segment = Segment::parse(entry).ok_or(Error::Truncated)?;
         match kind {
-            PT_LOAD => self.add_loadable(&segment)?,
-            PT_INTERP => {
-                let is_path = (2..=INTERPRETER_MAX).contains(&segment.file_length);
-                if !is_path || self.interpreter.is_some() {
+            PT_LOAD => self.add_loadable(&segment?)?,
+            PT_INTERP if self.interpreter.is_none() => {
+                let segment = segment?;
+                if !(2..=INTERPRETER_MAX).contains(&segment.file_length) {
                     return Err(Error::BadInterpreter);
                 }
                 self.interpreter = Some((segment.file_offset, segment.file_length as usize));
             }
-            PT_PHDR => self.program_headers_address = Some(segment.address),
-            PT_TLS => {
-                if segment.file_length > segment.memory_length {
-                    return Err(Error::FileLargerThanMemory);
-                }
-                if !segment.alignment.is_power_of_two() {
-                    return Err(Error::BadAlignment);
-                }
-                self.thread_local = Some(segment);
-            }
-            _ => self.relocated_read_only = Some(segment),
+            // What only the program itself uses is no reason to refuse it.
+            PT_PHDR => self.program_headers_address = segment.ok().map(|segment| segment.address),
+            PT_TLS => self.thread_local = segment.ok(),
+            PT_GNU_RELRO => self.relocated_read_only = segment.ok(),
+            _ => {}
         }
         Ok(())
     }

@@ -73,11 +73,23 @@ fn archives_that_follow_each_other_are_read_on_and_have_inodes_of_their_own() {
 }
 
 #[test]
-fn an_archive_without_its_trailer_is_truncated() {
+fn an_archive_may_end_without_a_trailer_but_not_within_an_entry() {
     let bytes = sample();
     let trailer = bytes.windows(10).position(|name| name == b"TRAILER!!!").expect("a trailer") - 110;
-    let error = Reader::new(&bytes[..trailer]).find_map(Result::err).expect("an error");
+    let read = |end: usize| Reader::new(&bytes[..end]).collect::<Result<Vec<_>, _>>();
+    assert_eq!(read(trailer).expect("an end between entries").len(), 9);
+    let error = read(trailer + 50).expect_err("cut off");
     assert_eq!((error.offset, error.fault), (trailer, Fault::Truncated));
+}
+
+#[test]
+fn a_name_that_is_filled_up_with_nuls_ends_at_the_first() {
+    let mut writer = Writer::new();
+    writer.file(b"name123", &Metadata::root(0o644), b"data").expect("written");
+    let mut bytes = writer.finish();
+    bytes[114..117].fill(0);
+    let entry = Reader::new(&bytes).next().expect("an entry").expect("good");
+    assert_eq!((entry.name, entry.data), (&b"name"[..], &b"data"[..]));
 }
 
 #[test]
@@ -93,7 +105,7 @@ fn damage_is_named_with_its_place_and_ends_the_reading() {
     };
     assert_eq!(after(5, b'3'), Some(Fault::BadMagic));
     assert_eq!(after(20, b'x'), Some(Fault::BadNumber));
-    assert_eq!(after(111, 0), Some(Fault::BadName));
+    assert_eq!(after(110, 0), Some(Fault::BadName));
     assert_eq!(after(113, b'!'), Some(Fault::BadName));
     assert_eq!(after(54, b'f'), Some(Fault::Truncated));
     assert_eq!(after(0, b'x'), None, "what does not begin like an archive is left as rest");

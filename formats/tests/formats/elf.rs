@@ -124,14 +124,24 @@ fn absurd_program_headers_are_refused() {
     assert_eq!(refused(&[Part { file_length: 0x2000, ..LOAD }]), Error::FileLargerThanMemory);
     assert_eq!(refused(&[Part { address: u64::MAX - 0xfff, ..LOAD }]), Error::Overflow);
     assert_eq!(refused(&[Part { offset: u64::MAX - 0xfff, ..LOAD }]), Error::Overflow);
-    assert_eq!(refused(&[Part { alignment: 3, ..LOAD }]), Error::BadAlignment);
     assert_eq!(refused(&[Part { offset: 1, ..LOAD }]), Error::BadAlignment);
     assert_eq!(refused(&[LOAD, Part { address: 0x40_0800, offset: 0x800, ..LOAD }]), Error::Overlap);
     assert_eq!(refused(&[LOAD, Part { address: 0x1000, ..LOAD }]), Error::Overlap);
     assert_eq!(refused(&[LOAD, Part { kind: 3, file_length: 1, ..LOAD }]), Error::BadInterpreter);
     assert_eq!(refused(&[LOAD, Part { kind: 3, file_length: 4097, ..LOAD }]), Error::BadInterpreter);
+}
+
+#[test]
+fn absurd_hints_are_passed_over_as_in_linux() {
+    let absurd = Part { address: u64::MAX, memory_length: 2, ..LOAD };
+    let hints = [7, 0x6474_e552, 6].map(|kind| Part { kind, ..absurd });
     let path = Part { kind: 3, file_length: 10, ..LOAD };
-    assert_eq!(refused(&[LOAD, path, path]), Error::BadInterpreter);
+    let second = Part { kind: 3, file_length: 1, ..LOAD };
+    let odd = Part { alignment: 3, ..LOAD };
+    let bytes = file(2, 0, &[hints[0], hints[1], hints[2], path, second, odd]);
+    let image = image(&bytes).expect("a program that Linux runs");
+    assert!(image.thread_local.is_none() && image.relocated_read_only.is_none());
+    assert_eq!((image.interpreter, image.alignment), (Some((0, 10)), 1));
 }
 
 #[test]

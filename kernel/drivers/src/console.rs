@@ -4,8 +4,8 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::stat::device_number;
-use abi::termios::{Termios, Winsize};
-use files::terminal::{Terminal, TerminalDriver, register_terminal, set_console};
+use abi::termios::{B115200, CBAUD, Termios, Winsize};
+use files::terminal::{Terminal, TerminalDriver, register_terminal, set_console, speed_of};
 
 use crate::serial::{Client, Port};
 
@@ -26,6 +26,14 @@ impl TerminalDriver for Line {
 
     fn input_wanted(&self) {
         self.0.input_wanted();
+    }
+
+    fn configure(&self, termios: &Termios) {
+        // Speed 0 hangs up a modem (termios(3)); there is none.
+        let speed = speed_of(termios.c_cflag);
+        if speed != 0 {
+            self.0.set_speed(speed);
+        }
     }
 
     fn send_break(&self) {
@@ -60,7 +68,10 @@ impl Client for Input {
 pub fn start(port: &Arc<Port>, number: u32, window: Option<Winsize>) -> Result<Arc<Terminal>, Errno> {
     let device = device_number(MAJOR, FIRST_MINOR + number);
     let name = alloc::format!("ttyS{number}");
-    let terminal = Terminal::new(&name, device, Termios::default(), Arc::new(Line(Arc::clone(port))));
+    // The speed at which the port was opened.
+    let c_cflag = Termios::DEFAULT.c_cflag & !CBAUD | B115200;
+    let termios = Termios { c_cflag, ..Termios::DEFAULT };
+    let terminal = Terminal::new(&name, device, termios, Arc::new(Line(Arc::clone(port))));
     if let Some(window) = window {
         terminal.set_window(window);
     }

@@ -78,6 +78,8 @@ struct State {
     /// What is in the interrupt-enable register.
     enabled: u8,
     has_break: bool,
+    /// 115200 divided by the speed.
+    divisor: u16,
     /// Somebody could not transmit all.
     is_room_wanted: bool,
     lost: u64,
@@ -109,8 +111,16 @@ impl Port {
         let (mut input, mut output) = (VecDeque::new(), VecDeque::new());
         input.try_reserve_exact(RING_LEN).map_err(|_| Errno::ENOMEM)?;
         output.try_reserve_exact(RING_LEN).map_err(|_| Errno::ENOMEM)?;
-        let state =
-            State { ports, input, output, enabled: 0, has_break: false, is_room_wanted: false, lost: 0 };
+        let state = State {
+            ports,
+            input,
+            output,
+            enabled: 0,
+            has_break: false,
+            divisor: 1,
+            is_room_wanted: false,
+            lost: 0,
+        };
         state.set_up(1);
         let port = Arc::new(Self {
             state: SpinLock::new(Rank::Device, state),
@@ -120,7 +130,8 @@ impl Port {
         });
         PORTS.lock().push(Arc::clone(&port));
         let handler = Arc::clone(&port);
-        let registration = register_isa(irq, Box::new(move || handler.interrupt())).map_err(|_| Errno::EBUSY)?;
+        let registration =
+            register_isa(irq, Box::new(move || handler.interrupt())).map_err(|_| Errno::EBUSY)?;
         // The port is new, so nobody has set it.
         let _ = port.registration.set(registration);
         Ok(port)
@@ -185,8 +196,13 @@ impl Port {
 
     /// Sets the speed, in baud; what the divisor cannot express becomes the nearest that it can.
     pub fn set_speed(&self, baud: u32) {
-        let divisor = (115_200 / baud.max(1)).clamp(1, 0xffff);
-        self.state.lock().set_up(divisor as u16);
+        let divisor = (115_200 / baud.max(1)).clamp(1, 0xffff) as u16;
+        let mut state = self.state.lock();
+        // Setting it up empties the FIFOs, so it is not done for nothing.
+        if state.divisor != divisor {
+            state.divisor = divisor;
+            state.set_up(divisor);
+        }
     }
 
     /// Starts or ends a break.

@@ -34,6 +34,7 @@ use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Waiter};
 use threads::{Mutex, Wait, WaitError, WaitQueue};
 
+pub use control::speed_of;
 pub use device::{TerminalDevice, register_terminal, set_console};
 pub use discipline::{Discipline, Effects, Flow, INPUT_MAX, TerminalSignal};
 pub use file::TerminalFile;

@@ -27,7 +27,11 @@ pub fn run(mut caller: Caller) {
             work.load(Ordering::Relaxed) & BEFORE_ENTRY != 0
                 || sequence.as_ref().is_some_and(|sequence| sequence.is_stale(&thread))
         };
-        match caller.context.run(has_work) {
+        // A tick inside `run` charges the mode that it interrupted.
+        thread.charge_user();
+        let trap = caller.context.run(has_work);
+        thread.charge_system();
+        match trap {
             Trap::Call => calls::dispatch(&mut caller),
             Trap::Fault { address, access, is_protection } => {
                 page_fault(&mut caller, address, access, is_protection);
@@ -58,7 +62,9 @@ fn before_entry(caller: &mut Caller, bits: u32) {
         threads::current().work().fetch_and(!(INTERRUPT | ATTEND), Ordering::SeqCst);
         deliver::attend(caller);
     }
-    if !caller.is_ending && caller.sequence.as_ref().is_some_and(|sequence| sequence.is_stale(&threads::current())) {
+    if !caller.is_ending
+        && caller.sequence.as_ref().is_some_and(|sequence| sequence.is_stale(&threads::current()))
+    {
         sequence::before_entry(caller);
     }
 }
@@ -90,7 +96,12 @@ fn page_fault(caller: &mut Caller, address: UserAddress, access: Access, is_prot
 }
 
 /// Brings in a page of `space` and counts the fault.
-fn resolve(task: &Task, space: &Arc<memory::AddressSpace>, address: UserAddress, access: Access) -> Result<(), FaultError> {
+fn resolve(
+    task: &Task,
+    space: &Arc<memory::AddressSpace>,
+    address: UserAddress,
+    access: Access,
+) -> Result<(), FaultError> {
     space.fault(address, access)?;
     task.faults[0].fetch_add(1, Ordering::Relaxed);
     Ok(())
@@ -118,8 +129,7 @@ fn raise(caller: &mut Caller, exception: Exception) {
         17 => (Signal::SIGBUS, SigInfo::fault(Signal::SIGBUS, BUS_ADRALN, 0)),
         _ => plain(Signal::SIGSEGV),
     };
-    caller.last_fault =
-        LastFault { vector: u64::from(exception.vector), code: exception.code, address: 0 };
+    caller.last_fault = LastFault { vector: u64::from(exception.vector), code: exception.code, address: 0 };
     send::force(&caller.task, signal, info);
 }
 

@@ -44,7 +44,13 @@ impl Sequence {
 }
 
 /// rseq(2).
-pub fn register(caller: &mut Caller, area: UserAddress, len: u32, flags: u32, signature: u32) -> Result<(), Errno> {
+pub fn register(
+    caller: &mut Caller,
+    area: UserAddress,
+    len: u32,
+    flags: u32,
+    signature: u32,
+) -> Result<(), Errno> {
     if flags & RSEQ_FLAG_UNREGISTER != 0 {
         return unregister(caller, area, len, flags, signature);
     }
@@ -57,7 +63,7 @@ pub fn register(caller: &mut Caller, area: UserAddress, len: u32, flags: u32, si
         }
         return Err(if present.signature == signature { Errno::EBUSY } else { Errno::EPERM });
     }
-    if len != SIZE || area.0 as u64 % RSEQ_ALIGN != 0 {
+    if len != SIZE || !(area.0 as u64).is_multiple_of(RSEQ_ALIGN) {
         return Err(Errno::EINVAL);
     }
     if !area.is_user_range(len as usize) {
@@ -67,7 +73,13 @@ pub fn register(caller: &mut Caller, area: UserAddress, len: u32, flags: u32, si
     Ok(())
 }
 
-fn unregister(caller: &mut Caller, area: UserAddress, len: u32, flags: u32, signature: u32) -> Result<(), Errno> {
+fn unregister(
+    caller: &mut Caller,
+    area: UserAddress,
+    len: u32,
+    flags: u32,
+    signature: u32,
+) -> Result<(), Errno> {
     let present = caller.sequence.as_ref().ok_or(Errno::EINVAL)?;
     if flags != RSEQ_FLAG_UNREGISTER || present.area != area || len != SIZE {
         return Err(Errno::EINVAL);

@@ -105,7 +105,8 @@ pub fn start(config: Config) -> Result<(), StartError> {
     }
     let task = make(&config).map_err(failed("making the first process"))?;
     let process = task.process().clone();
-    let space = process.program().ok_or(Errno::ENOMEM).map_err(failed("making the first process"))?.space().clone();
+    let space =
+        process.program().ok_or(Errno::ENOMEM).map_err(failed("making the first process"))?.space().clone();
     let builder = threads::Builder::new(b"init").space(space.space().clone());
     let spawned = builder.spawn(move || begin(&task, space, config));
     spawned.map(drop).map_err(|error| failed("making the first thread")(error.into()))
@@ -178,7 +179,9 @@ fn prepare(caller: &mut Caller, config: Config) -> Result<(), StartError> {
     caller.place.set_directories(Directories { working: directory, ..(*directories).clone() });
     let own = if config.controls_console { OpenFlags::empty() } else { OpenFlags::NOCTTY };
     let console = match &config.console {
-        Some(console) => Some(open(caller, console, OpenFlags::RDWR | own).map_err(failed("opening the console"))?),
+        Some(console) => {
+            Some(open(caller, console, OpenFlags::RDWR | own).map_err(failed("opening the console"))?)
+        }
         None => None,
     };
     let input = match &config.input {

@@ -40,7 +40,8 @@ impl JobControl for Jobs {
 
     fn is_ignored(&self, signal: Signal) -> bool {
         let Some(task) = Task::current() else { return true };
-        !task.takes(signal) || task.process().with_actions(|actions| actions.get(signal).sa_handler == SIG_IGN)
+        !task.takes(signal)
+            || task.process().with_actions(|actions| actions.get(signal).sa_handler == SIG_IGN)
     }
 
     fn is_orphaned(&self) -> bool {

@@ -30,8 +30,7 @@ pub fn inherit(_: &Caller) {
 pub fn call_finished(caller: &mut Caller) {
     let Some(number) = caller.traced.take() else { return };
     let registers = caller.context.registers();
-    let arguments =
-        [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
+    let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
     let name = abi::syscall::name(number).unwrap_or("unknown");
     let tid = caller.task.tid();
     let [a, b, c, d, e, f] = arguments;

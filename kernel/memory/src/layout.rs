@@ -63,7 +63,7 @@ impl Layout {
             stack_top,
             stack_room,
             mapping_top: mapping_top.saturating_sub(mapping),
-            program_base: (USER_END / 3 * 2 & !(PAGE_SIZE - 1)) + program,
+            program_base: ((USER_END / 3 * 2) & !(PAGE_SIZE - 1)) + program,
             heap_gap,
         }
     }

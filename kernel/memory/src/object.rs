@@ -198,11 +198,15 @@ impl Object {
         loop {
             let found = self.pages.lock().get(index).cloned();
             if let Some(frame) = found {
-                if frame.flags() & FILLING == 0 {
-                    touch(&frame);
-                    return Ok(frame);
+                match frame.flags() & (FILLING | DETACHED) {
+                    0 => {
+                        touch(&frame);
+                        return Ok(frame);
+                    }
+                    // Since it was looked up, the pager has failed to fill it, or it was truncated away.
+                    DETACHED => {}
+                    _ => self.wait_while(&frame, FILLING),
                 }
-                self.wait_while(&frame, FILLING);
                 continue;
             }
             if let Some(frame) = self.make(index, window, may_extend)? {
@@ -285,8 +289,9 @@ impl Object {
             if size < start + PAGE_SIZE as u64 {
                 frame.zero_range(size.saturating_sub(start) as usize, PAGE_SIZE);
             }
-            frame.set_flags(USED_ONCE);
         }
+        // The others are used when somebody asks for them.
+        batch[0].set_flags(USED_ONCE);
         for (index, frame) in (first..).zip(batch).skip(filled) {
             let removed = self.pages.lock().remove(index);
             frame.set_flags(DETACHED);

@@ -68,6 +68,15 @@ impl Node {
     }
 }
 
+/// Brings a node up to date after a change below it, and back into balance.
+fn settle(link: &mut Arc<Node>) {
+    let node = Arc::make_mut(link);
+    node.update();
+    if height(&node.left).abs_diff(height(&node.right)) > 1 {
+        balance(link);
+    }
+}
+
 /// Makes the left child the root.
 fn rotate_right(link: &mut Arc<Node>) {
     let node = Arc::make_mut(link);
@@ -92,10 +101,9 @@ fn rotate_left(link: &mut Arc<Node>) {
     root.update();
 }
 
-/// Restores the balance of a node whose subtrees are balanced and differ by two levels at the most.
+/// Restores the balance of a node whose subtrees are balanced and differ by two levels.
 fn balance(link: &mut Arc<Node>) {
     let node = Arc::make_mut(link);
-    node.update();
     let (left, right) = (height(&node.left), height(&node.right));
     if left > right + 1 {
         if let Some(child) = &mut node.left
@@ -121,7 +129,10 @@ fn insert(link: &mut Link, area: Arc<Area>) {
             let node = Arc::make_mut(arc);
             let side = if area.start < node.area.start { &mut node.left } else { &mut node.right };
             insert(side, area);
-            balance(arc);
+            node.update();
+            if height(&node.left).abs_diff(height(&node.right)) > 1 {
+                balance(arc);
+            }
         }
     }
 }
@@ -148,7 +159,7 @@ fn remove(link: &mut Link, start: usize) -> Option<Arc<Area>> {
             }
         }
     };
-    balance(arc);
+    settle(arc);
     removed
 }
 
@@ -157,7 +168,7 @@ fn remove_first(link: &mut Link) -> Option<Arc<Area>> {
     let node = Arc::make_mut(arc);
     if node.left.is_some() {
         let removed = remove_first(&mut node.left);
-        balance(arc);
+        settle(arc);
         return removed;
     }
     let area = Arc::clone(&node.area);

@@ -113,7 +113,7 @@ pub fn read_string(from: UserAddress, max: usize) -> Result<Vec<u8>, Errno> {
 }
 
 fn check_aligned(at: UserAddress) -> Result<(), Errno> {
-    if at.0 % 4 == 0 { Ok(()) } else { Err(Errno::EINVAL) }
+    if at.0.is_multiple_of(4) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// Loads an aligned 32-bit word in one piece; `EINVAL` where it is not aligned.

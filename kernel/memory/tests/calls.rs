@@ -49,11 +49,9 @@ fn mmap_refuses_what_linux_refuses() {
     let grows = MapFlags::GROWSDOWN;
     assert_eq!(map(&space, 0, PAGE, READ, MapKind::Shared, Backing::Anonymous, grows), Err(Errno::EINVAL));
     let object = Object::memory(1 << 20);
-    for (offset, error) in [
-        (1, Errno::EINVAL),
-        (i64::MAX as u64 & !4095, Errno::EOVERFLOW),
-        (u64::MAX & !4095, Errno::EOVERFLOW),
-    ] {
+    for (offset, error) in
+        [(1, Errno::EINVAL), (i64::MAX as u64 & !4095, Errno::EOVERFLOW), (!4095, Errno::EOVERFLOW)]
+    {
         let result = map(&space, 0, 2 * PAGE, READ, MapKind::Private, of(&object, offset), MapFlags::empty());
         assert_eq!(result, Err(error), "offset {offset:#x}");
     }

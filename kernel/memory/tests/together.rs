@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use abi::Errno;
 use abi::mman::{MADV_DONTNEED, MapFlags, MremapFlags};
 use machine::frame::Frame;
-use memory::{AddressSpace, Backing, FaultError, KernelSink, KernelSource, MapKind, Object, Pager, UserAddress};
+use memory::{
+    AddressSpace, Backing, FaultError, KernelSink, KernelSource, MapKind, Object, Pager, UserAddress,
+};
 use seeds::over_seeds;
 use support::*;
 use threads::{Builder, Thread, yield_now};
@@ -34,7 +36,10 @@ fn check_counts(space: &AddressSpace) {
 /// Runs `body`, after which all frames must be free again but those of threads, which the scheduler may keep.
 fn without_loss(body: impl FnOnce()) {
     drop(space());
-    let user = || machine::frame::count(machine::frame::Owner::User) + machine::frame::count(machine::frame::Owner::Cache);
+    let user = || {
+        machine::frame::count(machine::frame::Owner::User)
+            + machine::frame::count(machine::frame::Owner::Cache)
+    };
     let tables = || machine::frame::count(machine::frame::Owner::PageTable);
     let before = (user(), tables());
     body();
@@ -78,7 +83,11 @@ fn faults_and_changes_of_the_same_areas_leave_no_page_behind() {
                 space.unmap(at(there, PAGE), PAGE).unwrap();
                 if round % 7 == 0 {
                     space.unmap(base, 8 * PAGE).unwrap();
-                    assert_eq!(space.page_use(base.0..base.0 + 8 * PAGE).resident, 0, "a page stayed in a hole");
+                    assert_eq!(
+                        space.page_use(base.0..base.0 + 8 * PAGE).resident,
+                        0,
+                        "a page stayed in a hole"
+                    );
                 }
                 yield_now();
             }
@@ -111,10 +120,11 @@ fn a_child_keeps_what_the_parent_had_while_the_parent_goes_on_storing() {
             };
             for _ in 0..25 {
                 let child = space.fork().unwrap();
-                let seen: Vec<u8> = (0..4).map(|page| load(&child, at(there, page * PAGE)).unwrap()).collect();
+                let seen: Vec<u8> =
+                    (0..4).map(|page| load(&child, at(there, page * PAGE)).unwrap()).collect();
                 yield_now();
-                for page in 0..4 {
-                    assert_eq!(load(&child, at(there, page * PAGE)), Ok(seen[page]), "the child's page changed");
+                for (page, byte) in seen.iter().enumerate() {
+                    assert_eq!(load(&child, at(there, page * PAGE)), Ok(*byte), "the child's page changed");
                 }
                 // Pages are stored to in order, so a fork sees later ones at most one round behind.
                 for pair in seen.windows(2) {
@@ -198,8 +208,12 @@ fn nothing_past_the_end_stays_mapped_after_a_truncation() {
         without_loss(|| {
             let space = space();
             let (object, _) = disk_object(16);
-            let shared = map(&space, 0, 16 * PAGE, READ_WRITE, MapKind::Shared, of(&object, 0), MapFlags::empty()).unwrap();
-            let private = map(&space, 0, 16 * PAGE, READ_WRITE, MapKind::Private, of(&object, 0), MapFlags::empty()).unwrap();
+            let shared =
+                map(&space, 0, 16 * PAGE, READ_WRITE, MapKind::Shared, of(&object, 0), MapFlags::empty())
+                    .unwrap();
+            let private =
+                map(&space, 0, 16 * PAGE, READ_WRITE, MapKind::Private, of(&object, 0), MapFlags::empty())
+                    .unwrap();
             let is_over = Arc::new(AtomicBool::new(false));
             let mut workers = Vec::new();
             for there in [shared, private] {
@@ -239,7 +253,9 @@ fn no_store_through_a_mapping_is_lost_by_write_back() {
         without_loss(|| {
             let space = space();
             let (object, disk) = disk_object(4);
-            let there = map(&space, 0, 4 * PAGE, READ_WRITE, MapKind::Shared, of(&object, 0), MapFlags::empty()).unwrap();
+            let there =
+                map(&space, 0, 4 * PAGE, READ_WRITE, MapKind::Shared, of(&object, 0), MapFlags::empty())
+                    .unwrap();
             let is_over = Arc::new(AtomicBool::new(false));
             let syncer = {
                 let (object, is_over) = (object.clone(), is_over.clone());
@@ -266,8 +282,8 @@ fn no_store_through_a_mapping_is_lost_by_write_back() {
             join(vec![syncer]);
             object.sync(0, u64::MAX).unwrap();
             let pages = disk.pages.lock().unwrap();
-            for page in 0..4 {
-                assert_eq!(&pages[page][..2], &[59, 59], "page {page}");
+            for (page, bytes) in pages.iter().enumerate() {
+                assert_eq!(&bytes[..2], &[59, 59], "page {page}");
             }
         });
     });
@@ -279,7 +295,9 @@ fn reclaim_takes_no_page_that_is_used_and_loses_no_change() {
         without_loss(|| {
             let space = space();
             let (object, _) = disk_object(12);
-            let there = map(&space, 0, 12 * PAGE, READ_WRITE, MapKind::Shared, of(&object, 0), MapFlags::empty()).unwrap();
+            let there =
+                map(&space, 0, 12 * PAGE, READ_WRITE, MapKind::Shared, of(&object, 0), MapFlags::empty())
+                    .unwrap();
             let is_over = Arc::new(AtomicBool::new(false));
             let reclaimer = {
                 let (object, is_over) = (object.clone(), is_over.clone());
@@ -325,7 +343,8 @@ fn a_mapping_that_moves_is_found_by_a_truncation() {
             let (object, _) = disk_object(8);
             let one = UserAddress(0x1000_0000_0000);
             let other = UserAddress(0x1000_1000_0000);
-            map(&space, one.0, 8 * PAGE, READ_WRITE, MapKind::Shared, of(&object, 0), MapFlags::FIXED).unwrap();
+            map(&space, one.0, 8 * PAGE, READ_WRITE, MapKind::Shared, of(&object, 0), MapFlags::FIXED)
+                .unwrap();
             let mover = {
                 let space = space.clone();
                 spawn(move || {

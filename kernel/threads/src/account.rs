@@ -1,11 +1,14 @@
 //! Whose time a processor's time was.
 //!
-//! The clock is read at switches and ticks, never at the entry to the kernel. So the sum of a thread's times is exact, and the split between user and kernel
-//! is sampled, as in Linux: a tick (every 10 ms while a program runs) charges all since the last reading to the mode that it interrupted, a switch to the mode of the last tick.
+//! The clock is read at switches and ticks, never at the entry to the kernel. So the sum of a thread's
+//! times is exact, and the split between user and kernel is sampled, as in Linux: a tick (every 10 ms while
+//! a program runs) charges all since the last reading to the mode that it interrupted, a switch to the mode
+//! of the last tick.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::thread::{Thread, current};
+use crate::processor::Processor;
+use crate::thread::Thread;
 
 /// Between two samples of what a program's thread is doing, in nanoseconds.
 pub(crate) const TICK_NS: u64 = 10_000_000;
@@ -93,13 +96,13 @@ impl Thread {
     }
 }
 
-/// Charges the current thread for the time since the last reading of the clock on this processor; called with interrupts held off.
-pub(crate) fn charge_current(processor: &crate::processor::Processor, now_ns: u64, is_sample: bool) {
+/// Charges `thread`, which is the current one, for the time since the last reading of the clock on this
+/// processor; called with interrupts held off.
+pub(crate) fn charge(processor: &Processor, thread: &Thread, now_ns: u64, is_sample: bool) {
     let since = processor.charged_ns.load(Relaxed);
     processor.charged_ns.store(now_ns, Relaxed);
     let ns = now_ns.saturating_sub(since);
-    let thread = current();
-    if processor.is_idle_thread(&thread) {
+    if thread.is_idle {
         add(&processor.idle_ns, ns);
     } else if thread.account.charge(ns, is_sample) {
         add(&processor.user_ns, ns);

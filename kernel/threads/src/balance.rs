@@ -1,13 +1,15 @@
 //! Which processor a thread runs on.
 //!
-//! A thread stays where it ran last, where its cache is warm, unless that processor is busy and another idles. Processors take work from
-//! others in two moments only, so that busy threads stay put: when they would idle, and (the busier one gives) when a turn ends with two more threads wanting it than
-//! another processor.
+//! A thread stays where it ran last, where its cache is warm, unless that processor is busy and another
+//! idles. Processors take work from others in two moments only, so that busy threads stay put: when they
+//! would idle, and (the busier one gives) when a turn ends with two more threads wanting it than another
+//! processor.
 
 use alloc::sync::Arc;
 use core::sync::atomic::Ordering::Relaxed;
 
 use machine::cpu;
+use machine::sync::IrqGuard;
 use machine::task::Schedulable;
 
 use crate::processor::{IDLE, LIT, PROCESSORS};
@@ -19,20 +21,20 @@ fn load(cpu: usize) -> u32 {
 }
 
 /// The processor in whose queue a thread that was woken, or begins, should be put. Interrupts are held off.
-pub(crate) fn choose_processor(thread: &Thread, is_synchronous: bool) -> usize {
+pub(crate) fn choose_processor(thread: &Thread, here: usize, is_synchronous: bool) -> usize {
     let last = thread.cpu();
     // Its stack may still be in use there. (Nobody else can take it over before that has ended.)
     if thread.task().is_on_processor() {
         return last;
     }
-    let here = cpu::current();
     let may_run_on = |cpu| thread.affinity.contains(cpu) && LIT.contains(cpu);
-    if is_synchronous && may_run_on(here) && load(here) <= 1 {
-        return here;
-    }
     let is_last_allowed = may_run_on(last);
     if is_last_allowed && IDLE.remove(last) {
         return last;
+    }
+    // The waker is about to leave its processor to the thread that it wakes.
+    if is_synchronous && may_run_on(here) && load(here) <= 1 {
+        return here;
     }
     if let Some(idle) = take_idle(thread) {
         return idle;
@@ -54,20 +56,22 @@ fn least_loaded(thread: &Thread) -> Option<usize> {
     LIT.load().intersection(&thread.affinity.load()).iter().min_by_key(|&cpu| load(cpu))
 }
 
-/// Takes a waiting thread from the busiest processor that can spare one, for `here`, which would idle. No lock is held.
-pub(crate) fn steal(here: usize) -> Option<Arc<Thread>> {
+/// Takes a waiting thread from the busiest processor that can spare one, for `here`, which would idle. No
+/// lock is held.
+pub(crate) fn steal(here: usize, _guard: &IrqGuard) -> Option<Arc<Thread>> {
     let others = (0..cpu::count()).filter(|&cpu| cpu != here && LIT.contains(cpu) && load(cpu) > 1);
     let victim = others.max_by_key(|&cpu| load(cpu))?;
     let processor = PROCESSORS.on(victim);
     // Whoever holds the lock is about to choose; there will be another moment.
     let mut queue = processor.queue.try_lock()?;
     let thread = queue.remove_movable(here)?;
-    processor.load.fetch_sub(1, Relaxed);
+    processor.add_load(-1);
     Some(thread)
 }
 
-/// After a choice with `waiting` threads left over: gives one to a processor that idles, or that has fewer by two.
-pub(crate) fn push_surplus(here: usize, waiting: usize) {
+/// After a choice with `waiting` threads left over: gives one to a processor that idles, or that has fewer
+/// by two.
+pub(crate) fn push_surplus(here: usize, waiting: usize, guard: &IrqGuard) {
     let own = waiting as u32 + 1;
     let others = (0..cpu::count()).filter(|&cpu| cpu != here && LIT.contains(cpu));
     let Some(target) = others.min_by_key(|&cpu| load(cpu)) else { return };
@@ -75,10 +79,16 @@ pub(crate) fn push_surplus(here: usize, waiting: usize) {
         return;
     }
     let processor = PROCESSORS.on(here);
-    let found = processor.queue.lock().remove_movable(target);
+    let found = {
+        let mut queue = processor.queue.lock_held(guard);
+        let found = queue.remove_movable(target);
+        if found.is_some() {
+            processor.add_load(-1);
+        }
+        found
+    };
     if let Some(thread) = found {
-        processor.load.fetch_sub(1, Relaxed);
         IDLE.remove(target);
-        schedule::hand_to(target, thread);
+        schedule::hand_to(target, here, thread, guard);
     }
 }

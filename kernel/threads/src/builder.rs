@@ -12,7 +12,8 @@ use crate::policy::Policy;
 use crate::schedule;
 use crate::thread::{Name, Thread, current};
 
-/// What a new thread will be. The defaults: a kernel thread (no address space) of normal policy and nice 0, on any processor.
+/// What a new thread will be. The defaults: a kernel thread (no address space) of normal policy and nice 0,
+/// on any processor.
 pub struct Builder {
     name: Name,
     space: Option<Arc<Space>>,
@@ -74,8 +75,8 @@ impl Builder {
         Ok(thread)
     }
 
-    /// Makes the thread without letting it run, so that it can be entered in tables first; [`schedule`](Self::spawn) does both.
-    /// Dropping the thread that has not begun drops `body`.
+    /// Makes the thread without letting it run, so that it can be entered in tables first;
+    /// [`schedule`](Self::spawn) does both. Dropping the thread that has not begun drops `body`.
     pub fn build(self, body: impl FnOnce() + Send + 'static) -> Result<Arc<Thread>, OutOfMemory> {
         let has_space = self.space.is_some();
         let task = Task::new(enter, self.space)?;

@@ -1,7 +1,8 @@
 //! Futexes: waiting until somebody says that a word of a program's memory has changed (futex(2)).
 //!
-//! What a word is, the crate above knows: it gives keys, equal for the same word. Waiters are in ordered trees by key, spread over buckets by a hash, so that neither
-//! many keys nor many waiters of one key make a wake-up search.
+//! What a word is, the crate above knows: it gives keys, equal for the same word. Waiters are in ordered
+//! trees by key, spread over buckets by a hash, so that neither many keys nor many waiters of one key make
+//! a wake-up search.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -18,7 +19,8 @@ use crate::thread::{Thread, current};
 use crate::time::SleepTimer;
 use crate::wait::{Wait, WaitError};
 
-/// The identity of a futex word: for a private one the address space and the address, for a shared one the object and the offset, as the crate above likes.
+/// The identity of a futex word: for a private one the address space and the address, for a shared one the
+/// object and the offset, as the crate above likes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FutexKey(pub u64, pub u64);
 
@@ -109,8 +111,9 @@ fn bucket(key: FutexKey) -> (&'static SpinLock<Waiters>, usize) {
 
 /// Waits until the key is woken with a bitset that has a bit in common with `bitset`.
 ///
-/// `check` is called with the bucket locked, so that no wake-up can come between it and the wait: it says whether the word still has the value that the caller saw. It
-/// must not sleep (a fault is its error, which comes back, and the caller brings the page in and tries again).
+/// `check` is called with the bucket locked, so that no wake-up can come between it and the wait: it says
+/// whether the word still has the value that the caller saw. It must not sleep (a fault is its error, which
+/// comes back, and the caller brings the page in and tries again).
 pub fn wait<E>(
     key: FutexKey,
     bitset: u32,
@@ -133,7 +136,7 @@ pub fn wait<E>(
     let _timer = wait.deadline_ns.map(|deadline_ns| SleepTimer::arm(thread.to_arc(), deadline_ns));
     loop {
         thread.state.prepare(wait.interruptible);
-        let end = if waiter.is_waiting.load(SeqCst) { wait.end() } else { None };
+        let end = if waiter.is_waiting.load(SeqCst) { wait.end(&thread) } else { None };
         if waiter.is_waiting.load(SeqCst) && end.is_none() {
             schedule::park();
             continue;
@@ -183,7 +186,8 @@ fn pop(waiters: &mut Waiters, key: FutexKey, bitset: u32) -> Option<Arc<Thread>>
 /// How many threads are woken for one locking of their bucket.
 const BATCH: usize = 16;
 
-/// Wakes up to `most` waiters of `key` whose bitsets have a bit in common with `bitset`, those first that came first; returns how many.
+/// Wakes up to `most` waiters of `key` whose bitsets have a bit in common with `bitset`, those first that
+/// came first; returns how many.
 pub fn wake(key: FutexKey, most: usize, bitset: u32) -> usize {
     let (bucket, _) = bucket(key);
     let mut woken = 0;
@@ -209,8 +213,9 @@ pub fn wake(key: FutexKey, most: usize, bitset: u32) -> usize {
     woken
 }
 
-/// Wakes up to `most_woken` waiters of `from` and moves up to `most_moved` of the others to `to`, if `check` says so with both keys' buckets locked (it
-/// compares the word of `from`, and must not sleep); returns how many were woken and how many moved, or `None` if it did not.
+/// Wakes up to `most_woken` waiters of `from` and moves up to `most_moved` of the others to `to`, if
+/// `check` says so with both keys' buckets locked (it compares the word of `from`, and must not sleep);
+/// returns how many were woken and how many moved, or `None` if it did not.
 pub fn requeue<E>(
     from: FutexKey,
     to: FutexKey,

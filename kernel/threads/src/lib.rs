@@ -1,7 +1,8 @@
 //! Threads: who runs where and when, and everything that waits.
 //!
-//! Built on the machine's stacks, spin locks and one deadline for each processor. Nothing here knows of programs, signals or files: the crates above
-//! give bits of the exit-work word, futex keys and poll sources their meaning.
+//! Built on the machine's stacks, spin locks and one deadline for each processor. Nothing here knows of
+//! programs, signals or files: the crates above give bits of the exit-work word, futex keys and poll
+//! sources their meaning.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -14,13 +15,16 @@
 //! | [`futex`] | waiting on words of a program's memory |
 //! | [`load`] | load averages and the processors' times |
 //!
-//! Invariants: a thread is current on one processor, or in one run queue, or parked, never two of these. A thread in the run queue of a processor has left every other
-//! processor's stack, so a switch never waits. A waiter is enqueued before it looks at its condition, and a waker changes the condition before
-//! it looks at the queue, so no wake-up is lost. No lock is held across a switch.
+//! Invariants: a thread is current on one processor, or in one run queue, or parked, never two of these. A
+//! thread in the run queue of a processor has left every other processor's stack, so a switch never waits.
+//! A waiter is enqueued before it looks at its condition, and a waker changes the condition before it looks
+//! at the queue, so no wake-up is lost. No lock is held across a switch.
 //!
-//! Lock order: poll source and futex bucket, wait queue, timers of a processor, run queue; two run queues are never held together.
+//! Lock order: poll source and futex bucket, wait queue, timers of a processor, run queue; two run queues
+//! are never held together.
 //!
-//! Start reading in `state.rs` (how parking and waking meet) and `schedule.rs` (the switch). The chapter "Threads" of the book has the figures.
+//! Start reading in `state.rs` (how parking and waking meet) and `schedule.rs` (the switch). The chapter
+//! "Threads" of the book has the figures.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -48,6 +52,7 @@ mod start;
 mod state;
 mod thread;
 pub mod time;
+mod virtual_time;
 mod wait;
 pub mod work;
 

@@ -11,7 +11,8 @@ use crate::time::Timer;
 /// Bits after the binary point of a load average (Linux: `FSHIFT`).
 pub const FIXED_SHIFT: u32 = 11;
 const FIXED_1: u64 = 1 << FIXED_SHIFT;
-/// Between two samples (Linux: `LOAD_FREQ`, 5 s and a tick, so that it beats with nothing that happens each second).
+/// Between two samples (Linux: `LOAD_FREQ`, 5 s and a tick, so that it beats with nothing that happens each
+/// second).
 const SAMPLE_NS: u64 = 5_004_000_000;
 /// `e^(-5 s / period)` in fixed point, for 1, 5 and 15 minutes (Linux: `EXP_1` ...).
 const DECAY: [u64; 3] = [1884, 2014, 2037];

@@ -70,8 +70,8 @@ impl AtomicMask {
         self.0.get(cpu / 64).is_some_and(|word| word.load(Ordering::Relaxed) & (1 << (cpu % 64)) != 0)
     }
 
-    /// Adds a processor. Ordered with everything, so that who adds itself and then looks for work, and who makes work and then looks here,
-    /// cannot miss each other.
+    /// Adds a processor. Ordered with everything, so that who adds itself and then looks for work, and who
+    /// makes work and then looks here, cannot miss each other.
     pub fn insert(&self, cpu: usize) {
         self.0[cpu / 64].fetch_or(1 << (cpu % 64), Ordering::SeqCst);
     }

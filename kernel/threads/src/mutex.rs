@@ -8,8 +8,9 @@ use crate::wait::{Wait, WaitError, WaitQueue};
 
 /// A lock around a value, for work that may sleep while the lock is held.
 ///
-/// The lock is not handed over: whoever comes first after it is given back has it. Waiters are woken in the order in which they came, so a thread waits for as many turns as there
-/// were waiters before it, and for those that found the lock free in between.
+/// The lock is not handed over: whoever comes first after it is given back has it. Waiters are woken in the
+/// order in which they came, so a thread waits for as many turns as there were waiters before it, and for
+/// those that found the lock free in between.
 pub struct Mutex<T: ?Sized> {
     waiters: WaitQueue,
     value: Shared<T>,

@@ -9,7 +9,8 @@ pub enum Policy {
     Batch,
     /// `SCHED_IDLE`: a share so small that it counts only when nobody else wants the processor.
     Idle,
-    /// `SCHED_FIFO` with priority 1 (lowest) to 99: runs until it waits or yields, before all threads of lower priority.
+    /// `SCHED_FIFO` with priority 1 (lowest) to 99: runs until it waits or yields, before all threads of
+    /// lower priority.
     Fifo(u8),
     /// `SCHED_RR`: as FIFO, but takes turns with threads of the same priority.
     RoundRobin(u8),
@@ -23,7 +24,8 @@ pub(crate) const UNIT_WEIGHT: u64 = 1024;
 /// Weight of [`Policy::Idle`] (Linux: `WEIGHT_IDLEPRIO`).
 const IDLE_WEIGHT: u32 = 3;
 
-/// Weight of each nice value from -20 on: a step changes the share between two threads by about 10 % (Linux: `sched_prio_to_weight`).
+/// Weight of each nice value from -20 on: a step changes the share between two threads by about 10 %
+/// (Linux: `sched_prio_to_weight`).
 const WEIGHTS: [u32; 40] = [
     88761, 71755, 56483, 46273, 36291, 29154, 23254, 18705, 14949, 11916, //
     9548, 7620, 6100, 4904, 3906, 3121, 2501, 1991, 1586, 1277, //
@@ -36,36 +38,61 @@ pub(crate) const SLICE_NS: u64 = 3_000_000;
 /// The turn of a round-robin thread (Linux: `sched_rr_timeslice_ms`).
 pub(crate) const ROUND_ROBIN_NS: u64 = 100_000_000;
 
-impl Policy {
-    /// A small number for each policy and priority, to keep in an atomic.
-    pub(crate) fn encode(self) -> u32 {
-        match self {
-            Self::Normal => 0,
-            Self::Batch => 1,
-            Self::Idle => 2,
-            Self::Fifo(priority) => 0x100 | u32::from(priority.clamp(1, 99)),
-            Self::RoundRobin(priority) => 0x200 | u32::from(priority.clamp(1, 99)),
-        }
-    }
+/// A policy as a small number, to keep in an atomic and to decide by without taking it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Code(pub u32);
 
-    pub(crate) fn decode(code: u32) -> Self {
-        let priority = code as u8;
-        match (code >> 8, code) {
-            (1, _) => Self::Fifo(priority),
-            (2, _) => Self::RoundRobin(priority),
-            (_, 1) => Self::Batch,
-            (_, 2) => Self::Idle,
-            _ => Self::Normal,
-        }
-    }
+const BATCH: u32 = 1;
+const IDLE: u32 = 2;
+/// Above these a priority.
+const FIFO: u32 = 0x100;
+const ROUND_ROBIN: u32 = 0x200;
 
+impl Code {
     /// The priority of a real-time policy; 0 for the fair ones.
     #[inline]
-    pub(crate) fn priority(self) -> u8 {
-        match self {
-            Self::Fifo(priority) | Self::RoundRobin(priority) => priority,
-            _ => 0,
+    pub fn priority(self) -> u8 {
+        if self.0 < FIFO { 0 } else { self.0 as u8 }
+    }
+
+    #[inline]
+    pub fn is_round_robin(self) -> bool {
+        self.0 >= ROUND_ROBIN
+    }
+
+    #[inline]
+    pub fn is_idle(self) -> bool {
+        self.0 == IDLE
+    }
+
+    /// Whether a thread that wakes may take the processor from a fair one.
+    #[inline]
+    pub fn may_preempt(self) -> bool {
+        self.0 != IDLE && self.0 != BATCH
+    }
+
+    pub fn decode(self) -> Policy {
+        let priority = self.0 as u8;
+        match self.0 {
+            ROUND_ROBIN.. => Policy::RoundRobin(priority),
+            FIFO.. => Policy::Fifo(priority),
+            BATCH => Policy::Batch,
+            IDLE => Policy::Idle,
+            _ => Policy::Normal,
         }
+    }
+}
+
+impl Policy {
+    /// A small number for each policy and priority; priorities are brought between 1 and 99.
+    pub(crate) fn encode(self) -> Code {
+        Code(match self {
+            Self::Normal => 0,
+            Self::Batch => BATCH,
+            Self::Idle => IDLE,
+            Self::Fifo(priority) => FIFO | u32::from(priority.clamp(1, 99)),
+            Self::RoundRobin(priority) => ROUND_ROBIN | u32::from(priority.clamp(1, 99)),
+        })
     }
 
     /// What the share of a thread with this policy and nice value is proportional to.
@@ -75,15 +102,6 @@ impl Policy {
         }
         let index = i32::from(nice.clamp(*NICE.start(), *NICE.end())) - i32::from(*NICE.start());
         WEIGHTS[index as usize]
-    }
-
-    /// How long such a thread runs while others of its kind wait; `None`: for as long as it likes.
-    pub(crate) fn slice_ns(self) -> Option<u64> {
-        match self {
-            Self::Fifo(_) => None,
-            Self::RoundRobin(_) => Some(ROUND_ROBIN_NS),
-            _ => Some(SLICE_NS),
-        }
     }
 }
 
@@ -101,7 +119,7 @@ mod tests {
             Policy::Fifo(99),
             Policy::RoundRobin(50),
         ] {
-            assert_eq!(Policy::decode(policy.encode()), policy);
+            assert_eq!(policy.encode().decode(), policy);
         }
     }
 

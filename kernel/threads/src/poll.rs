@@ -1,7 +1,8 @@
 //! Waiting for many things at once: poll(2), select(2), epoll(7).
 //!
-//! What can be waited for embeds a [`PollSource`] and implements [`Pollable`]: it says which events hold now, and lets a [`Waiter`] subscribe to its source before
-//! it looks. Whoever makes an event hold calls [`PollSource::notify`], from any context. So there is no polling loop: a subscriber is told.
+//! What can be waited for embeds a [`PollSource`] and implements [`Pollable`]: it says which events hold
+//! now, and lets a [`Waiter`] subscribe to its source before it looks. Whoever makes an event hold calls
+//! [`PollSource::notify`], from any context. So there is no polling loop: a subscriber is told.
 //!
 //! ```text
 //!   poll(2), select(2):  Waiter ──watches──▶ PollSource ◀── notify(IN) by the pipe's writer
@@ -12,9 +13,11 @@
 //!                          └──────────────────────┘
 //! ```
 //!
-//! An [`Epoll`] is pollable itself. Notifications of nested ones are worked off from a list, not by recursion, and the nesting is limited when an item is added.
+//! An [`Epoll`] is pollable itself. Notifications of nested ones are worked off from a list, not by
+//! recursion, and the nesting is limited when an item is added.
 
 mod epoll;
+mod item;
 mod source;
 mod waiter;
 
@@ -64,8 +67,9 @@ impl Events {
 
 /// Something that can be waited for.
 pub trait Pollable: Send + Sync {
-    /// Which of `interest` and of [`Events::ALWAYS`] hold now. If there is a waiter, it is first subscribed to everything that could change the
-    /// answer ([`Waiter::watch`]); so nothing that happens in between is missed. Must not sleep for long.
+    /// Which of `interest` and of [`Events::ALWAYS`] hold now. If there is a waiter, it is first subscribed
+    /// to everything that could change the answer ([`Waiter::watch`]); so nothing that happens in between
+    /// is missed. Must not sleep for long.
     fn poll(&self, interest: Events, waiter: Option<&mut Waiter>) -> Events;
 
     /// The epoll instance behind this file, if it is one, so that circles of them can be refused.

@@ -29,13 +29,17 @@ pub(crate) const NEVER: u64 = u64::MAX;
 
 pub(crate) struct Processor {
     pub queue: SpinLock<RunQueue, Irq>,
-    /// The thread that was switched away from because it may not run here any more, until the next one sees it off.
-    pub moving: SpinLock<Option<Arc<Thread>>, Irq>,
-    pub has_moving: AtomicBool,
+    /// The thread that was switched away from because it may not run here any more, until the next one sees
+    /// it off.
+    moving: SpinLock<Option<Arc<Thread>>, Irq>,
+    has_moving: AtomicBool,
     /// Runs when nothing else can.
     pub idle: Once<Arc<Thread>>,
-    /// Threads that want the processor: those in the queue, and the current one unless it is the idle thread. A hint for others; exact under the queue's lock.
+    /// Threads that want the processor: those in the queue, and the current one unless it is the idle
+    /// thread. A hint for others; exact under the queue's lock.
     pub load: AtomicU32,
+    /// For when the timer is armed.
+    pub armed_ns: AtomicU64,
     /// When the current thread's turn ends, if others wait.
     pub turn_end_ns: AtomicU64,
     /// When the current program's mode is to be sampled.
@@ -62,6 +66,7 @@ impl Processor {
             has_moving: AtomicBool::new(false),
             idle: Once::new(),
             load: AtomicU32::new(0),
+            armed_ns: AtomicU64::new(NEVER),
             turn_end_ns: AtomicU64::new(NEVER),
             tick_ns: AtomicU64::new(NEVER),
             charged_ns: AtomicU64::new(0),
@@ -76,35 +81,38 @@ impl Processor {
         }
     }
 
-    #[inline]
-    pub fn is_idle_thread(&self, thread: &Thread) -> bool {
-        self.idle.get().is_some_and(|idle| core::ptr::eq(&**idle, thread))
-    }
-
     /// Notes a thread that must run elsewhere, once its stack has been left. Called by this processor.
     pub fn set_moving(&self, thread: Arc<Thread>) {
         *self.moving.lock_nested() = Some(thread);
         self.has_moving.store(true, Relaxed);
     }
 
-    /// Takes that thread. Called by this processor, so that it can see without a lock whether there is one.
+    /// Whether there is such a thread.
     #[inline]
-    pub fn take_moving(&self) -> Option<Arc<Thread>> {
-        if self.has_moving.load(Relaxed) {
-            self.has_moving.store(false, Relaxed);
-            self.moving.lock().take()
-        } else {
-            None
-        }
+    pub fn has_moving(&self) -> bool {
+        self.has_moving.load(Relaxed)
     }
 
-    /// Arms the timer of this processor (which must be the calling one) for whatever comes first.
+    /// Takes that thread. Called by this processor.
+    pub fn take_moving(&self) -> Option<Arc<Thread>> {
+        self.has_moving.store(false, Relaxed);
+        self.moving.lock().take()
+    }
+
+    /// Arms the timer of this processor (which must be the calling one) for whatever comes first. Nothing
+    /// is done when it is armed for that moment or an earlier one: then the interrupt arms it anew.
     #[inline]
     pub fn arm(&self) {
         let turn = self.turn_end_ns.load(Relaxed).min(self.tick_ns.load(Relaxed));
         let first = turn.min(self.next_timer_ns.load(Relaxed));
-        if first != NEVER {
+        if first < self.armed_ns.load(Relaxed) {
+            self.armed_ns.store(first, Relaxed);
             clock::set_deadline(Some(first));
         }
+    }
+
+    /// Notes that the timer has fired.
+    pub fn disarm(&self) {
+        self.armed_ns.store(NEVER, Relaxed);
     }
 }

@@ -1,53 +1,24 @@
-//! The run queue of a processor: earliest eligible virtual deadline first (Stoica and Abdel-Wahab 1995), below the real-time priorities.
+//! The run queue of a processor: earliest eligible virtual deadline first (Stoica and Abdel-Wahab 1995),
+//! below the real-time priorities.
 //!
-//! Each fair thread has a virtual run time that grows, while it runs, at a rate inverse to its weight. The weighted average over all that
-//! want the processor is the virtual time: whoever is not ahead of it is owed something and is *eligible*. Of those, the one whose next turn is due
-//! first runs. A thread that leaves keeps its lag (what it was owed, or had too much), so sleeping neither earns nor loses anything.
+//! Each fair thread has a virtual run time that grows, while it runs, at a rate inverse to its weight. The
+//! weighted average over all that want the processor is the virtual time: whoever is not ahead of it is
+//! owed something and is *eligible*. Of those, the one whose next turn is due first runs. A thread that
+//! leaves keeps its lag (what it was owed, or had too much), so sleeping neither earns nor loses anything.
 
 use alloc::sync::Arc;
-use core::cmp::Ordering as Order;
 use core::ops::ControlFlow;
 use core::sync::atomic::Ordering::Relaxed;
 
-use machine::task::Schedulable;
+use machine::task::{Current, Schedulable};
 use machine::tree::{Node, Rooted, Tree};
 
-use crate::policy::{Policy, SLICE_NS, UNIT_WEIGHT};
+use crate::policy::{Code, ROUND_ROBIN_NS, SLICE_NS, UNIT_WEIGHT};
 use crate::thread::Thread;
+use crate::virtual_time::{Virtual, to_virtual};
 
 /// Tag of the node by which a thread is in a run queue.
 pub(crate) struct Run;
-
-/// A moment of virtual time: nanoseconds at weight 1024, on a circle, so that only differences count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Virtual(pub u64);
-
-impl Virtual {
-    /// How far `self` is after `other`; negative if it is before.
-    #[inline]
-    pub fn since(self, other: Self) -> i64 {
-        self.0.wrapping_sub(other.0) as i64
-    }
-
-    #[inline]
-    pub fn plus(self, span: i64) -> Self {
-        Self(self.0.wrapping_add(span as u64))
-    }
-}
-
-impl Ord for Virtual {
-    #[inline]
-    fn cmp(&self, other: &Self) -> Order {
-        self.since(*other).cmp(&0)
-    }
-}
-
-impl PartialOrd for Virtual {
-    #[inline]
-    fn partial_cmp(&self, other: &Self) -> Option<Order> {
-        Some(self.cmp(other))
-    }
-}
 
 impl Rooted<Run> for Thread {
     type Key = Virtual;
@@ -58,12 +29,17 @@ impl Rooted<Run> for Thread {
     }
 }
 
+/// The most that is counted at once of the time that a thread has run, in nanoseconds.
+const LONGEST_COUNT_NS: u64 = 60_000_000_000;
+
 /// What the queue knows of the thread that runs.
 struct Running {
     id: u64,
-    policy: Policy,
+    policy: Code,
     /// 0: the idle thread, which weighs nothing.
     weight: u32,
+    /// Whether it is among those that the sums count.
+    is_fair: bool,
     run_time: Virtual,
     deadline: Virtual,
     /// Until when its run time has been counted.
@@ -83,27 +59,6 @@ pub(crate) struct RunQueue {
     base: Virtual,
 }
 
-/// Why a thread goes into the queue.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Entry {
-    /// It begins, was woken, or came from another processor.
-    Joins,
-    /// It ran until now and has to let others go first.
-    Preempted,
-    /// It ran until now and its turn is over, or it yields.
-    TurnOver,
-}
-
-/// Nanoseconds of a thread of this weight, in virtual time.
-#[inline]
-fn to_virtual(ns: u64, weight: u32) -> i64 {
-    if u64::from(weight) == UNIT_WEIGHT {
-        ns as i64
-    } else {
-        (ns.saturating_mul(UNIT_WEIGHT) / u64::from(weight.max(1))) as i64
-    }
-}
-
 impl RunQueue {
     pub const fn new() -> Self {
         Self {
@@ -111,8 +66,9 @@ impl RunQueue {
             real_time: Tree::new(),
             running: Running {
                 id: 0,
-                policy: Policy::Idle,
+                policy: Code(0),
                 weight: 0,
+                is_fair: false,
                 run_time: Virtual(0),
                 deadline: Virtual(0),
                 counted_ns: 0,
@@ -180,9 +136,10 @@ impl RunQueue {
     #[inline]
     pub fn count(&mut self, now_ns: u64) {
         let running = &mut self.running;
-        let ns = now_ns.saturating_sub(running.counted_ns);
+        // A thread that was alone for longer is compared with nobody who was there; the sums stay small.
+        let ns = now_ns.saturating_sub(running.counted_ns).min(LONGEST_COUNT_NS);
         running.counted_ns = now_ns;
-        if running.weight == 0 || running.policy.priority() > 0 {
+        if running.weight == 0 || !running.is_fair {
             return;
         }
         let span = to_virtual(ns, running.weight);
@@ -190,25 +147,38 @@ impl RunQueue {
         self.moment = self.moment.wrapping_add(span.wrapping_mul(i64::from(running.weight)));
     }
 
-    /// Puts a thread in. It is in no queue.
-    pub fn enter(&mut self, thread: Arc<Thread>, entry: Entry) {
-        let policy = thread.policy();
-        let priority = policy.priority();
-        if priority > 0 {
-            // Even keys are the front of their priority.
-            let key = Virtual(u64::from(99 - priority) * 2 + u64::from(entry != Entry::Preempted));
-            let inserted = self.real_time.insert(thread, key, key);
-            debug_assert!(inserted.is_ok(), "a thread was put in a second run queue");
-            return;
+    /// Puts in a thread that begins, was woken, or came from another processor; it is in no queue. Returns
+    /// whether it should run at once.
+    pub fn join(&mut self, thread: Arc<Thread>) -> bool {
+        let policy = thread.policy_code();
+        let (own, other) = (policy.priority(), self.running.policy.priority());
+        if own > 0 {
+            self.insert_real_time(thread, own, false);
+            return self.is_idle() || own > other;
         }
         let weight = thread.fair.weight.load(Relaxed);
-        if entry == Entry::Joins {
-            self.place(&thread, weight);
-        }
+        self.place(&thread, weight);
         let (run_time, deadline) = (thread.fair.run_time(), thread.fair.deadline());
+        // Eligible (it is owed something, or nothing), and due before the running one.
+        let is_urgent = run_time <= self.base && deadline < self.running.deadline;
+        self.add(weight, run_time);
+        self.insert_fair(thread, weight, run_time, deadline);
+        self.is_idle() || other == 0 && policy.may_preempt() && (is_urgent || self.running.policy.is_idle())
+    }
+
+    fn insert_real_time(&mut self, thread: Arc<Thread>, priority: u8, is_first: bool) {
+        // Even keys are the front of their priority.
+        let key = Virtual(u64::from(99 - priority) * 2 + u64::from(!is_first));
+        let inserted = self.real_time.insert(thread, key, key);
+        debug_assert!(inserted.is_ok(), "a thread was put in a second run queue");
+    }
+
+    /// The sums count the thread already.
+    fn insert_fair(&mut self, thread: Arc<Thread>, weight: u32, run_time: Virtual, deadline: Virtual) {
         // What is subtracted later, whatever the weight is changed to meanwhile.
         thread.fair.queued_weight.store(weight, Relaxed);
-        self.add(weight, run_time);
+        thread.fair.run_time.store(run_time.0, Relaxed);
+        thread.fair.deadline.store(deadline.0, Relaxed);
         let inserted = self.fair.insert(thread, deadline, run_time);
         debug_assert!(inserted.is_ok(), "a thread was put in a second run queue");
     }
@@ -237,85 +207,119 @@ impl RunQueue {
 
     /// The running thread parks, ends or moves to another processor.
     pub fn leave(&mut self, thread: &Thread) {
-        let (run_time, weight) = (self.running.run_time, self.running.weight);
-        if self.running.policy.priority() == 0 {
+        let Running { run_time, weight, is_fair, .. } = self.running;
+        if is_fair {
             self.keep_lag(thread, run_time, weight);
             self.subtract(weight, run_time);
         }
         self.running.weight = 0;
     }
 
-    /// The running thread goes back among those that wait.
-    pub fn put_back(&mut self, thread: Arc<Thread>, is_yield: bool) {
-        let Running { weight, run_time, policy, .. } = self.running;
-        let entry = if self.is_turn_over(is_yield) { Entry::TurnOver } else { Entry::Preempted };
-        if policy.priority() == 0 {
-            self.subtract(weight, run_time);
-            let fair = &thread.fair;
+    /// The running thread wants to go on, and others wait. Gives the one that should run, with this one put
+    /// among those that wait; `None`: this one goes on.
+    pub fn exchange(&mut self, thread: &Current<Thread>, is_yield: bool) -> Option<Arc<Thread>> {
+        let policy = thread.policy_code();
+        let priority = policy.priority();
+        if !self.running.is_fair || priority > 0 || !self.real_time.is_empty() {
+            self.put_back(thread.to_arc(), is_yield);
+            return self.choose();
+        }
+        self.end_turn(is_yield);
+        let Running { weight, run_time, deadline, .. } = self.running;
+        let now = self.now();
+        let is_eligible = run_time <= now;
+        match self.fair.find_first_within(now) {
+            // Among equals it is the turn of those that wait.
+            Some((_, first)) if !is_eligible || first <= deadline => {}
+            None if !is_eligible => {}
+            _ => return None,
+        }
+        let next = self.fair.pop_first_within(now).or_else(|| self.fair.pop_first());
+        self.insert_fair(thread.to_arc(), weight, run_time, deadline);
+        next
+    }
+
+    /// Gives the running fair thread its next deadline if its turn is over.
+    fn end_turn(&mut self, is_yield: bool) {
+        if is_yield {
             // Who yields gives up what it is owed, so that others are eligible.
-            let run_time = if is_yield { run_time.max(self.now()) } else { run_time };
-            fair.run_time.store(run_time.0, Relaxed);
-            let deadline = if entry == Entry::TurnOver {
-                run_time.plus(to_virtual(SLICE_NS, weight))
-            } else {
-                self.running.deadline
-            };
-            fair.deadline.store(deadline.0, Relaxed);
+            let now = self.now();
+            let given_up = now.since(self.running.run_time).max(0);
+            self.running.run_time = self.running.run_time.plus(given_up);
+            self.moment = self.moment.wrapping_add(given_up.wrapping_mul(i64::from(self.running.weight)));
+        }
+        let Running { weight, run_time, deadline, .. } = self.running;
+        if is_yield || run_time >= deadline {
+            self.running.deadline = run_time.plus(to_virtual(SLICE_NS, weight));
+        }
+    }
+
+    /// The running thread goes back among those that wait: where real-time threads are concerned.
+    fn put_back(&mut self, thread: Arc<Thread>, is_yield: bool) {
+        let policy = thread.policy_code();
+        let priority = policy.priority();
+        if priority > 0 {
+            if self.running.is_fair {
+                self.subtract(self.running.weight, self.running.run_time);
+            }
+            // The caller comes here at the end of a turn, or because of somebody of higher priority, who
+            // will show.
+            let first = self.real_time.first().map(|(thread, _)| thread.policy_code().priority());
+            let is_turn_over =
+                is_yield || policy.is_round_robin() && first.is_none_or(|first| first <= priority);
+            self.insert_real_time(thread, priority, !is_turn_over);
+        } else if self.running.is_fair {
+            self.end_turn(is_yield);
+            let Running { weight, run_time, deadline, .. } = self.running;
+            self.insert_fair(thread, weight, run_time, deadline);
+        } else {
+            self.running.weight = 0;
+            self.join(thread);
         }
         self.running.weight = 0;
-        self.enter(thread, entry);
     }
 
-    fn is_turn_over(&self, is_yield: bool) -> bool {
-        is_yield
-            || match self.running.policy {
-                Policy::Fifo(_) => false,
-                // The caller comes here at the end of a turn, or because of somebody of higher priority, who will show.
-                Policy::RoundRobin(priority) => {
-                    let first = self.real_time.first().map(|(thread, _)| thread.policy().priority());
-                    first.is_none_or(|first| first <= priority)
-                }
-                _ => self.running.run_time >= self.running.deadline,
-            }
-    }
-
-    /// Takes out the thread that should run.
+    /// Takes out the thread that should run; [`run`](Self::run) has to be told of it.
     pub fn choose(&mut self) -> Option<Arc<Thread>> {
         if let Some(thread) = self.real_time.pop_first() {
+            self.running.is_fair = false;
             return Some(thread);
         }
-        let thread = if self.fair.len() > 1 {
+        self.running.is_fair = true;
+        if self.fair.len() > 1 {
             let now = self.now();
             // Rounding may leave nobody eligible; then the most urgent runs.
             self.fair.pop_first_within(now).or_else(|| self.fair.pop_first())
         } else {
             self.fair.pop_first()
-        }?;
-        self.subtract(thread.fair.queued_weight.load(Relaxed), thread.fair.run_time());
-        Some(thread)
+        }
     }
 
-    /// Makes `thread`, which is in no queue, the one that runs; `None`: the idle thread does. Returns how long its turn is, in nanoseconds.
+    /// Makes `thread`, which [`choose`](Self::choose) or [`exchange`](Self::exchange) gave, the one that
+    /// runs; `None`: the idle thread does. Returns how long its turn is, in nanoseconds.
     pub fn run(&mut self, thread: Option<&Thread>, now_ns: u64) -> Option<u64> {
         let Some(thread) = thread else {
             self.running.weight = 0;
             return None;
         };
-        let policy = thread.policy();
-        let weight = thread.fair.weight.load(Relaxed);
-        let (run_time, deadline) = (thread.fair.run_time(), thread.fair.deadline());
-        self.running = Running { id: thread.id(), policy, weight, run_time, deadline, counted_ns: now_ns };
-        if policy.priority() == 0 {
-            self.add(weight, run_time);
-        }
+        let is_fair = self.running.is_fair;
+        self.running = Running {
+            id: thread.id(),
+            policy: thread.policy_code(),
+            weight: if is_fair { thread.fair.queued_weight.load(Relaxed) } else { UNIT_WEIGHT as u32 },
+            is_fair,
+            run_time: thread.fair.run_time(),
+            deadline: thread.fair.deadline(),
+            counted_ns: now_ns,
+        };
         self.turn_ns()
     }
 
     /// How long the running thread may go on while others wait.
     pub fn turn_ns(&mut self) -> Option<u64> {
         let running = &mut self.running;
-        if running.weight == 0 || running.policy.priority() > 0 {
-            return running.policy.slice_ns();
+        if running.weight == 0 || !running.is_fair {
+            return running.policy.is_round_robin().then_some(ROUND_ROBIN_NS);
         }
         if running.run_time >= running.deadline {
             running.deadline = running.run_time.plus(to_virtual(SLICE_NS, running.weight));
@@ -327,26 +331,6 @@ impl RunQueue {
     /// When the running thread's turn began, or was counted last.
     pub fn counted_ns(&self) -> u64 {
         self.running.counted_ns
-    }
-
-    /// Whether `thread`, which has just come in, should run at once.
-    pub fn should_preempt(&mut self, thread: &Thread) -> bool {
-        if self.is_idle() {
-            return true;
-        }
-        let policy = thread.policy();
-        let (own, other) = (policy.priority(), self.running.policy.priority());
-        if own > 0 || other > 0 {
-            return own > other;
-        }
-        match (policy, self.running.policy) {
-            (Policy::Idle | Policy::Batch, _) => false,
-            (_, Policy::Idle) => true,
-            _ => {
-                let is_eligible = thread.fair.run_time() <= self.now();
-                is_eligible && thread.fair.deadline() < self.running.deadline
-            }
-        }
     }
 
     /// Takes a waiting thread out to go elsewhere, or to be changed; `None` if it does not wait here.
@@ -361,15 +345,16 @@ impl RunQueue {
 
     /// Changes policy and weight of the running thread by `change`.
     pub fn change_running(&mut self, thread: &Thread, change: impl FnOnce()) {
-        let Running { weight, run_time, policy, .. } = self.running;
-        if policy.priority() == 0 {
+        let Running { weight, run_time, is_fair, .. } = self.running;
+        if is_fair {
             self.keep_lag(thread, run_time, weight);
             self.subtract(weight, run_time);
         }
         change();
-        self.running.policy = thread.policy();
-        self.running.weight = thread.fair.weight.load(Relaxed);
-        if self.running.policy.priority() == 0 {
+        self.running.policy = thread.policy_code();
+        self.running.is_fair = self.running.policy.priority() == 0;
+        if self.running.is_fair {
+            self.running.weight = thread.fair.weight.load(Relaxed);
             self.place(thread, self.running.weight);
             self.running.run_time = thread.fair.run_time();
             self.running.deadline = thread.fair.deadline();
@@ -377,7 +362,8 @@ impl RunQueue {
         }
     }
 
-    /// Takes out a waiting thread that could run on processor `cpu`, the most urgent first. Only the first few are looked at, for the time that it takes.
+    /// Takes out a waiting thread that could run on processor `cpu`, the most urgent first. Only the first
+    /// few are looked at, for the time that it takes.
     pub fn remove_movable(&mut self, cpu: usize) -> Option<Arc<Thread>> {
         let mut looks = 8;
         let mut can_move = |thread: &Thread, _| {

@@ -9,8 +9,9 @@ use crate::wait::{Wait, WaitError, WaitQueue};
 
 /// A lock that many readers share.
 ///
-/// A writer that waits keeps new readers out, so that it does not starve. When a writer gives the lock back, as many readers as wait then may go in although
-/// the next writer waits, so that they do not starve either.
+/// A writer that waits keeps new readers out, so that it does not starve. When a writer gives the lock
+/// back, as many readers as wait then may go in although the next writer waits, so that they do not starve
+/// either.
 pub struct RwLock<T: ?Sized> {
     waiters: Waiters,
     value: Shared<T>,
@@ -49,7 +50,8 @@ impl<T> RwLock<T> {
 }
 
 impl<T: ?Sized> RwLock<T> {
-    /// Waits to read. May sleep. A thread that reads already must not: a writer that waits would keep it out for ever.
+    /// Waits to read. May sleep. A thread that reads already must not: a writer that waits would keep it
+    /// out for ever.
     #[inline]
     pub fn read(&self) -> ReadGuard<'_, T> {
         match self.try_read() {

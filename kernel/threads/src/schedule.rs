@@ -10,14 +10,15 @@ use machine::{clock, cpu};
 use crate::account::{self, TICK_NS};
 use crate::balance;
 use crate::processor::{IDLE, LIT, NEVER, PROCESSORS, Processor};
-use crate::queue::{Entry, RunQueue};
+use crate::queue::RunQueue;
 use crate::state::Woken;
 use crate::thread::{Thread, current, try_current};
 
 /// Why the current thread comes to the switch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
-    /// Somebody asked for another choice. The thread goes on wanting the processor, even if it was about to park.
+    /// Somebody asked for another choice. The thread goes on wanting the processor, even if it was about to
+    /// park.
     Preempted,
     /// It has announced to park, or has ended.
     Parks,
@@ -25,78 +26,90 @@ pub(crate) enum Reason {
     Yields,
 }
 
-/// Chooses the thread that should run on this processor, and runs it. Returns when the calling thread is chosen again.
+/// Chooses the thread that should run on this processor, and runs it. Returns when the calling thread is
+/// chosen again.
 pub(crate) fn schedule(reason: Reason) {
     let guard = disable_interrupts();
     let here = cpu::current();
     let processor = PROCESSORS.on(here);
+    if processor.has_moving() {
+        // The last switch was interrupted before it could do this.
+        see_off(processor);
+    }
     cpu::take_reschedule_request();
     let now_ns = clock::now_ns();
-    account::charge_current(processor, now_ns, false);
     let thread = current();
-    let was_idle = processor.is_idle_thread(&thread);
+    account::charge(processor, &thread, now_ns, false);
 
-    let mut queue = processor.queue.lock();
+    let mut queue = processor.queue.lock_held(&guard);
     queue.count(now_ns);
-    let mut stays = !was_idle;
-    if stays && reason == Reason::Parks && (thread.state.park() || thread.state.is_dead()) {
-        queue.leave(&thread);
-        processor.load.fetch_sub(1, Relaxed);
-        stays = false;
-    } else if stays && !thread.affinity.contains(here) {
-        queue.leave(&thread);
-        processor.load.fetch_sub(1, Relaxed);
-        // It may be put in another queue only when this processor has left its stack.
-        processor.set_moving(thread.to_arc());
-        stays = false;
-    }
+    let mut stays = !thread.is_idle;
     if stays {
-        if queue.is_empty() {
+        let is_forbidden = !thread.affinity.contains(here);
+        let parks = reason == Reason::Parks && (thread.state.park() || thread.state.is_dead());
+        if parks || is_forbidden {
+            queue.leave(&thread);
+            processor.add_load(-1);
+            stays = false;
+            if !parks {
+                // It may be put in another queue only when this processor has left its stack.
+                processor.set_moving(thread.to_arc());
+            }
+        } else if queue.is_empty() {
             // Alone: no turn to end, nothing to switch.
+            drop(queue);
             set_turn(processor, None, now_ns);
             return;
         }
-        queue.put_back(thread.to_arc(), reason == Reason::Yields);
     }
-    let mut next = queue.choose();
-    if next.is_none() && !stays {
+    let mut next = if stays {
+        let next = queue.exchange(&thread, reason == Reason::Yields);
+        if next.is_none() {
+            let turn_ns = queue.turn_ns();
+            drop(queue);
+            set_turn(processor, turn_ns, now_ns);
+            return;
+        }
+        next
+    } else {
+        queue.choose()
+    };
+    if next.is_none() {
         drop(queue);
-        let stolen = balance::steal(here);
-        queue = processor.queue.lock();
+        let stolen = balance::steal(here, &guard);
+        queue = processor.queue.lock_held(&guard);
         if let Some(stolen) = stolen {
-            arrive(processor, here, &mut queue, stolen, Entry::Joins);
+            arrive(processor, here, &mut queue, stolen);
         }
         next = queue.choose();
     }
     let turn_ns = queue.run(next.as_deref(), now_ns);
-    let is_contested = !queue.is_empty();
-    let surplus = if is_contested { queue.waiting() } else { 0 };
+    let waiting = queue.waiting();
     drop(queue);
 
-    set_turn(processor, turn_ns.filter(|_| is_contested), now_ns);
+    set_turn(processor, turn_ns.filter(|_| waiting > 0), now_ns);
     let next = match next {
         Some(next) => {
-            if was_idle {
+            if thread.is_idle {
                 IDLE.remove(here);
             }
-            processor.start_ticks(next.account.is_program(), now_ns);
             next
         }
         None => {
-            processor.start_ticks(false, now_ns);
             IDLE.insert(here);
-            if was_idle {
+            if thread.is_idle {
                 return;
             }
             processor.idle_thread()
         }
     };
-    if surplus > 0 {
-        balance::push_surplus(here, surplus);
+    if waiting > 0 && stays && reason == Reason::Preempted {
+        balance::push_surplus(here, waiting, &guard);
     }
     if core::ptr::eq(&*thread, &*next) {
         return;
     }
+    processor.sample(next.account.is_program(), now_ns);
     thread.account.count_switch(reason != Reason::Preempted);
     processor.switches.store(processor.switches.load(Relaxed).wrapping_add(1), Relaxed);
     switch_to(next, guard);
@@ -104,6 +117,7 @@ pub(crate) fn schedule(reason: Reason) {
 }
 
 /// Sets when the current turn ends; `None`: nobody waits for it to.
+#[inline]
 fn set_turn(processor: &Processor, turn_ns: Option<u64>, now_ns: u64) {
     processor.turn_end_ns.store(turn_ns.map_or(NEVER, |turn_ns| now_ns + turn_ns), Relaxed);
     processor.arm();
@@ -111,13 +125,20 @@ fn set_turn(processor: &Processor, turn_ns: Option<u64>, now_ns: u64) {
 
 impl Processor {
     /// Begins or ends the sampling of what programs do.
-    fn start_ticks(&self, is_program: bool, now_ns: u64) {
+    #[inline]
+    fn sample(&self, is_program: bool, now_ns: u64) {
         if !is_program {
             self.tick_ns.store(NEVER, Relaxed);
         } else if self.tick_ns.load(Relaxed) == NEVER {
             self.tick_ns.store(now_ns + TICK_NS, Relaxed);
             self.arm();
         }
+    }
+
+    /// Counts threads that want the processor; under the lock of its queue.
+    #[inline]
+    pub fn add_load(&self, change: i32) {
+        self.load.store(self.load.load(Relaxed).wrapping_add_signed(change), Relaxed);
     }
 
     fn idle_thread(&self) -> Arc<Thread> {
@@ -128,14 +149,21 @@ impl Processor {
     }
 }
 
-/// What the thread that was switched to does for the one that was left: sees it off if it must move.
+/// What the thread that was switched to does for the one that was left: sees it off if it must move. (If
+/// this one is switched away or moved before it comes to that, the next choice on the processor does it.)
+#[inline]
 pub(crate) fn finish_switch() {
-    let moving = {
+    if PROCESSORS.on(cpu::current()).has_moving() {
         let _guard = disable_interrupts();
-        PROCESSORS.on(cpu::current()).take_moving()
-    };
-    if let Some(thread) = moving {
-        enqueue(thread, Entry::Joins, false);
+        see_off(PROCESSORS.on(cpu::current()));
+    }
+}
+
+/// Puts the thread that had to leave this processor in the queue of another. Interrupts are held off.
+#[cold]
+fn see_off(processor: &Processor) {
+    if let Some(thread) = processor.take_moving() {
+        enqueue(thread, false);
     }
 }
 
@@ -146,7 +174,7 @@ pub(crate) fn wake(thread: Arc<Thread>, is_synchronous: bool) -> bool {
         Woken::No => false,
         Woken::Early => true,
         Woken::Enqueue => {
-            enqueue(thread, Entry::Joins, is_synchronous);
+            enqueue(thread, is_synchronous);
             true
         }
     }
@@ -155,49 +183,52 @@ pub(crate) fn wake(thread: Arc<Thread>, is_synchronous: bool) -> bool {
 /// Lets a new thread run.
 pub(crate) fn begin(thread: Arc<Thread>) {
     thread.cpu.store(cpu::current() as u32, Relaxed);
-    enqueue(thread, Entry::Joins, false);
+    enqueue(thread, false);
 }
 
-/// Puts a thread that is in no queue in one. `is_synchronous`: the caller is about to wait, so the thread should run here, then.
-fn enqueue(thread: Arc<Thread>, entry: Entry, is_synchronous: bool) {
+/// Puts a thread that is in no queue in one. `is_synchronous`: the caller is about to wait, so the thread
+/// should run here, then.
+fn enqueue(thread: Arc<Thread>, is_synchronous: bool) {
     let guard = disable_interrupts();
-    let target = balance::choose_processor(&thread, is_synchronous);
-    enqueue_on(target, thread, entry, is_synchronous, &guard);
+    let here = cpu::current();
+    let target = balance::choose_processor(&thread, here, is_synchronous);
+    enqueue_on(target, here, thread, is_synchronous, &guard);
 }
 
-fn enqueue_on(target: usize, thread: Arc<Thread>, entry: Entry, is_synchronous: bool, _guard: &IrqGuard) {
+fn enqueue_on(target: usize, here: usize, thread: Arc<Thread>, is_synchronous: bool, guard: &IrqGuard) {
     let processor = PROCESSORS.on(target);
-    let mut queue = processor.queue.lock();
+    let mut queue = processor.queue.lock_held(guard);
     let was_uncontested = queue.is_empty();
-    let wants_processor = thread.clone();
-    arrive(processor, target, &mut queue, thread, entry);
-    let preempts = queue.should_preempt(&wants_processor) && (!is_synchronous || queue.is_idle());
-    let turn_end_ns = queue.turn_ns().map(|turn_ns| queue.counted_ns().saturating_add(turn_ns));
-    drop(queue);
-    if target == cpu::current() {
-        if preempts {
-            cpu::request_reschedule();
-        } else if was_uncontested {
-            // The turn that nobody waited for ends now when it should.
-            processor.turn_end_ns.store(turn_end_ns.unwrap_or(NEVER), Relaxed);
-            processor.arm();
+    let should_run = arrive(processor, target, &mut queue, thread);
+    let preempts = should_run && (!is_synchronous || queue.is_idle());
+    if target != here {
+        drop(queue);
+        // A processor whose turns nobody waited for has to begin to end them.
+        if preempts || was_uncontested {
+            cpu::send_reschedule(target);
         }
-    } else if preempts || was_uncontested {
-        cpu::send_reschedule(target);
+    } else if preempts {
+        drop(queue);
+        cpu::request_reschedule();
+    } else if was_uncontested {
+        let turn_end_ns = queue.turn_ns().map_or(NEVER, |turn_ns| queue.counted_ns().saturating_add(turn_ns));
+        drop(queue);
+        processor.turn_end_ns.store(turn_end_ns, Relaxed);
+        processor.arm();
     }
 }
 
-/// Enters a thread in the queue of processor `cpu`.
-fn arrive(processor: &Processor, cpu: usize, queue: &mut RunQueue, thread: Arc<Thread>, entry: Entry) {
+/// Enters a thread in the queue of processor `cpu`. Returns whether it should run at once.
+#[inline]
+fn arrive(processor: &Processor, cpu: usize, queue: &mut RunQueue, thread: Arc<Thread>) -> bool {
     thread.cpu.store(cpu as u32, Relaxed);
-    processor.load.fetch_add(1, Relaxed);
-    queue.enter(thread, entry);
+    processor.add_load(1);
+    queue.join(thread)
 }
 
 /// Takes a waiting thread of this processor to another one.
-pub(crate) fn hand_to(target: usize, thread: Arc<Thread>) {
-    let guard = disable_interrupts();
-    enqueue_on(target, thread, Entry::Joins, false, &guard);
+pub(crate) fn hand_to(target: usize, here: usize, thread: Arc<Thread>, guard: &IrqGuard) {
+    enqueue_on(target, here, thread, false, guard);
 }
 
 /// Changes what decides a thread's share, wherever it is.
@@ -213,7 +244,7 @@ pub(crate) fn reweigh(thread: &Thread, change: impl FnOnce()) {
         }
         if let Some(found) = queue.remove(thread) {
             change();
-            queue.enter(found, Entry::Joins);
+            queue.join(found);
         } else if queue.is_running(thread.id()) {
             queue.change_running(thread, change);
         } else {
@@ -241,10 +272,10 @@ pub(crate) fn leave_forbidden_processor(thread: &Arc<Thread>) {
         // While the processor has not quite left its stack it stays; the processor's next choice moves it.
         if queue.is_waiting(thread) && !thread.task().is_on_processor() {
             let found = queue.remove(thread);
-            processor.load.fetch_sub(1, Relaxed);
+            processor.add_load(-1);
             drop(queue);
             if let Some(found) = found {
-                enqueue(found, Entry::Joins, false);
+                enqueue(found, false);
             }
         } else {
             drop(queue);
@@ -275,7 +306,8 @@ pub fn yield_now() {
     schedule(Reason::Yields);
 }
 
-/// Ends the current thread. What it still has on its stack is never dropped, so threads return from their body instead where they can.
+/// Ends the current thread. What it still has on its stack is never dropped, so threads return from their
+/// body instead where they can.
 pub fn exit() -> ! {
     current().end();
     schedule(Reason::Parks);

@@ -1,7 +1,8 @@
 //! Work that interrupts leave for a thread of the same processor.
 //!
-//! An interrupt handler quietens its device and raises a kind of work here; the softirq thread of that processor does it, with interrupts enabled and preemptible,
-//! ahead of ordinary threads by its weight but not to the exclusion of them.
+//! An interrupt handler quietens its device and raises a kind of work here; the softirq thread of that
+//! processor does it, with interrupts enabled and preemptible, ahead of ordinary threads by its weight but
+//! not to the exclusion of them.
 
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -39,8 +40,8 @@ const GRACE_POLL_NS: u64 = 2_000_000;
 static HANDLERS: [Once<fn()>; KINDS] = [const { Once::new() }; KINDS];
 static GRACE_TIMER: Once<Timer> = Once::new();
 
-/// Sets what does a kind of work: called in the softirq thread of the processor on which it was raised. It may take sleeping locks, but all other work of that processor
-/// waits for it.
+/// Sets what does a kind of work: called in the softirq thread of the processor on which it was raised. It
+/// may take sleeping locks, but all other work of that processor waits for it.
 ///
 /// # Panics
 /// When the kind has a handler already.
@@ -48,7 +49,8 @@ pub fn register(kind: Kind, handler: fn()) {
     assert!(HANDLERS[kind as usize].set(handler).is_ok(), "{kind:?} work has a handler already");
 }
 
-/// Asks for a kind of work to be done on this processor. From any context; raising what is raised already does nothing.
+/// Asks for a kind of work to be done on this processor. From any context; raising what is raised already
+/// does nothing.
 pub fn raise(kind: Kind) {
     let guard = disable_preemption();
     let processor = PROCESSORS.get(&guard);

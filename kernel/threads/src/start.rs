@@ -13,8 +13,8 @@ use crate::processor::{IDLE, LIT, PROCESSORS, Processor};
 use crate::thread::Thread;
 use crate::{futex, load, schedule, softirq, time};
 
-/// Prepares the scheduler. Called once, by the processor that booted, when the number of processors is known; threads can be spawned from then on. They run when
-/// the processors call [`run_processor`].
+/// Prepares the scheduler. Called once, by the processor that booted, when the number of processors is
+/// known; threads can be spawned from then on. They run when the processors call [`run_processor`].
 pub fn start() {
     PROCESSORS.init(|_| Processor::new());
     futex::init();
@@ -25,14 +25,17 @@ pub fn start() {
     LIT.insert(cpu::current());
 }
 
-/// Makes the calling flow of control the idle thread of its processor, and runs threads there for ever. Each processor calls it once, after [`start`], with nothing held.
+/// Makes the calling flow of control the idle thread of its processor, and runs threads there for ever.
+/// Each processor calls it once, after [`start`], with nothing held.
 pub fn run_processor() -> ! {
     let here = cpu::current();
     let processor = PROCESSORS.on(here);
-    // Once it is lit other threads run here, and this one only when they all wait; so everything is in place before the first switch.
+    // Once it is lit other threads run here, and this one only when they all wait; so everything is in
+    // place before the first switch.
     let guard = disable_preemption();
     adopt(|task| {
-        let idle = Thread::new(task, b"idle", 19, Policy::Idle, CpuMask::one(here), None);
+        let mut idle = Thread::new(task, b"idle", 19, Policy::Idle, CpuMask::one(here), None);
+        idle.is_idle = true;
         idle.cpu.store(here as u32, Relaxed);
         let idle = Arc::new(idle);
         let is_first = processor.idle.set(idle.clone()).is_ok();

@@ -10,8 +10,9 @@
 //!                wake: and put it in a run queue
 //! ```
 //!
-//! Each arrow is one compare-and-swap, so exactly one waker wins, and it knows whether the thread has to be enqueued. A thread that is woken
-//! between `prepare` and the switch just goes on. A thread that is preempted while Parking stays in the run queue.
+//! Each arrow is one compare-and-swap, so exactly one waker wins, and it knows whether the thread has to be
+//! enqueued. A thread that is woken between `prepare` and the switch just goes on. A thread that is
+//! preempted while Parking stays in the run queue.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
@@ -55,7 +56,8 @@ impl StateWord {
         Self { word: AtomicU32::new(RUNNABLE), is_interruptible: AtomicBool::new(false) }
     }
 
-    /// The thread itself announces that it will park. After this it enqueues itself where wakers look, and then tests what it waits for.
+    /// The thread itself announces that it will park. After this it enqueues itself where wakers look, and
+    /// then tests what it waits for.
     #[inline]
     pub fn prepare(&self, is_interruptible: bool) {
         self.is_interruptible.store(is_interruptible, SeqCst);

@@ -15,10 +15,11 @@ use machine::{list::Link, task};
 use crate::account::Account;
 use crate::futex::FutexWaiter;
 use crate::mask::{AtomicMask, CpuMask};
-use crate::policy::Policy;
-use crate::queue::{Run, Virtual};
+use crate::policy::{Code, Policy};
+use crate::queue::Run;
 use crate::state::{State, StateWord};
 use crate::time::Sleep;
+use crate::virtual_time::Virtual;
 use crate::wait::{WaitQueue, Waiting};
 use crate::{schedule, work};
 
@@ -27,13 +28,17 @@ pub const NAME_LEN: usize = 15;
 
 pub(crate) type Name = ArrayVec<u8, NAME_LEN>;
 
-/// A flow of control. Always in an `Arc`: run queues, wait queues and the processor that runs it hold references.
+/// A flow of control. Always in an `Arc`: run queues, wait queues and the processor that runs it hold
+/// references.
 pub struct Thread {
     task: Task,
     id: u64,
+    /// Whether it is the one that runs when nothing else can.
+    pub(crate) is_idle: bool,
     work: AtomicU32,
     pub(crate) state: StateWord,
-    /// The processor that it runs on, or is queued on, or ran on last. Written under the lock of that processor's run queue.
+    /// The processor that it runs on, or is queued on, or ran on last. Written under the lock of that
+    /// processor's run queue.
     pub(crate) cpu: AtomicU32,
     pub(crate) fair: Fair,
     pub(crate) run: Node<Thread, Run>,
@@ -54,8 +59,8 @@ pub struct Thread {
 
 pub(crate) type Body = Box<dyn FnOnce() + Send>;
 
-/// Where a thread stands among those that share a processor fairly. Written under the lock of the run queue that it is in, or by whoever puts it
-/// in one.
+/// Where a thread stands among those that share a processor fairly. Written under the lock of the run queue
+/// that it is in, or by whoever puts it in one.
 pub(crate) struct Fair {
     /// Virtual time that it has run.
     pub run_time: AtomicU64,
@@ -122,6 +127,7 @@ impl Thread {
         Self {
             task,
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            is_idle: false,
             work: AtomicU32::new(0),
             state: StateWord::new(),
             cpu: AtomicU32::new(0),
@@ -138,7 +144,7 @@ impl Thread {
             sleep_cpu: AtomicU32::new(0),
             futex: FutexWaiter::new(),
             account: Account::new(),
-            policy: AtomicU32::new(policy.encode()),
+            policy: AtomicU32::new(policy.encode().0),
             nice: AtomicI8::new(nice),
             affinity: AtomicMask::new(affinity),
             name: SpinLock::new(Rank::Log, short(name)),
@@ -164,7 +170,8 @@ impl Thread {
         *self.name.lock() = short(name);
     }
 
-    /// Ties the thread to what it runs for in the crate above (a task of a program). Once; a second owner is ignored.
+    /// Ties the thread to what it runs for in the crate above (a task of a program). Once; a second owner
+    /// is ignored.
     pub fn set_owner(&self, owner: Weak<dyn Any + Send + Sync>) {
         // The first owner stays.
         let _ = self.owner.set(owner);
@@ -193,7 +200,8 @@ impl Thread {
         self.work.load(Ordering::SeqCst) & work::INTERRUPT != 0
     }
 
-    /// Sets [`work::INTERRUPT`]: the thread's interruptible wait ends, or it leaves user mode. From any context.
+    /// Sets [`work::INTERRUPT`]: the thread's interruptible wait ends, or it leaves user mode. From any
+    /// context.
     pub fn interrupt(self: &Arc<Self>) {
         self.work.fetch_or(work::INTERRUPT, Ordering::SeqCst);
         if self.state.is_interruptible() && schedule::wake(self.clone(), false) {
@@ -202,7 +210,8 @@ impl Thread {
         self.kick();
     }
 
-    /// Makes the thread look at its exit-work word soon if it is in user mode; it does not end waits. From any context.
+    /// Makes the thread look at its exit-work word soon if it is in user mode; it does not end waits. From
+    /// any context.
     pub fn kick(&self) {
         if self.task.is_on_processor() {
             let cpu = self.cpu();
@@ -212,7 +221,8 @@ impl Thread {
         }
     }
 
-    /// Ends the thread's wait, whatever it waits for; waits that are not over begin again. From any context. Returns whether it was waiting.
+    /// Ends the thread's wait, whatever it waits for; waits that are not over begin again. From any
+    /// context. Returns whether it was waiting.
     pub fn wake(self: &Arc<Self>) -> bool {
         schedule::wake(self.clone(), false)
     }
@@ -230,7 +240,12 @@ impl Thread {
 
     /// The scheduling policy.
     pub fn policy(&self) -> Policy {
-        Policy::decode(self.policy.load(Ordering::Relaxed))
+        self.policy_code().decode()
+    }
+
+    #[inline]
+    pub(crate) fn policy_code(&self) -> Code {
+        Code(self.policy.load(Ordering::Relaxed))
     }
 
     /// Changes the scheduling policy, also of a thread that runs or waits to run.
@@ -250,7 +265,7 @@ impl Thread {
     }
 
     fn store_policy(&self, policy: Policy, nice: i8) {
-        self.policy.store(policy.encode(), Ordering::Relaxed);
+        self.policy.store(policy.encode().0, Ordering::Relaxed);
         self.nice.store(nice, Ordering::Relaxed);
         self.fair.weight.store(policy.weight(nice), Ordering::Relaxed);
     }
@@ -260,8 +275,8 @@ impl Thread {
         self.affinity.load()
     }
 
-    /// Sets the processors on which the thread may run, and moves it if need be (a running thread moves a moment later). `false`, and no change, when
-    /// none of them is there.
+    /// Sets the processors on which the thread may run, and moves it if need be (a running thread moves a
+    /// moment later). `false`, and no change, when none of them is there.
     pub fn set_affinity(self: &Arc<Self>, mask: CpuMask) -> bool {
         let is_possible = (0..cpu::count()).any(|cpu| mask.contains(cpu));
         if is_possible {
@@ -271,7 +286,8 @@ impl Thread {
         is_possible
     }
 
-    /// Time that the thread has run, in nanoseconds: in user mode and in the kernel. Their sum is exact as of its last switch or tick; the split is sampled.
+    /// Time that the thread has run, in nanoseconds: in user mode and in the kernel. Their sum is exact as
+    /// of its last switch or tick; the split is sampled.
     pub fn cpu_time_ns(&self) -> (u64, u64) {
         self.account.times()
     }

@@ -1,7 +1,8 @@
 //! Sleeping, and timers whose callbacks run in the softirq thread of their processor.
 //!
-//! Each processor has its timers in ordered trees and arms its one deadline for the first of them (or the end of the current turn). A moment of nanosecond
-//! precision costs no more than any other, and a processor with nothing due is not interrupted.
+//! Each processor has its timers in ordered trees and arms its one deadline for the first of them (or the
+//! end of the current turn). A moment of nanosecond precision costs no more than any other, and a processor
+//! with nothing due is not interrupted.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -109,7 +110,7 @@ pub fn sleep_until(deadline_ns: u64, interruptible: bool) -> Result<(), WaitErro
     let _timer = SleepTimer::arm(thread.to_arc(), deadline_ns);
     loop {
         thread.state.prepare(interruptible);
-        match wait.end() {
+        match wait.end(&thread) {
             None => schedule::park(),
             Some(end) => {
                 thread.state.cancel();
@@ -127,8 +128,9 @@ pub fn sleep(ns: u64) {
 
 /// Calls a function at a moment.
 ///
-/// The function runs in the softirq thread of the processor on which the timer was set: it may take locks, but should not sleep for long, since other timers wait
-/// for it. It may set or cancel its own timer. Dropping the timer cancels it.
+/// The function runs in the softirq thread of the processor on which the timer was set: it may take locks,
+/// but should not sleep for long, since other timers wait for it. It may set or cancel its own timer.
+/// Dropping the timer cancels it.
 pub struct Timer {
     core: Arc<Core>,
 }
@@ -159,7 +161,8 @@ impl Linked<Expired> for Core {
 }
 
 impl Timer {
-    /// A timer that is not set. What owns the timer is referred to weakly by `call`, or neither would ever be dropped.
+    /// A timer that is not set. What owns the timer is referred to weakly by `call`, or neither would ever
+    /// be dropped.
     pub fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             core: Arc::new(Core {
@@ -173,7 +176,8 @@ impl Timer {
         }
     }
 
-    /// Sets the timer to `deadline_ns` (nanoseconds since boot), in place of what it was set to. From any context.
+    /// Sets the timer to `deadline_ns` (nanoseconds since boot), in place of what it was set to. From any
+    /// context.
     pub fn set(&self, deadline_ns: u64) {
         loop {
             self.cancel();
@@ -193,7 +197,8 @@ impl Timer {
         }
     }
 
-    /// Takes the timer back; whether it was set and its call had not begun. A call that has begun on another processor goes on. From any context.
+    /// Takes the timer back; whether it was set and its call had not begun. A call that has begun on
+    /// another processor goes on. From any context.
     pub fn cancel(&self) -> bool {
         let core = &*self.core;
         while core.armed.is_rooted() || core.expired.is_linked() {
@@ -227,8 +232,9 @@ impl Drop for Timer {
 pub(crate) fn on_deadline() {
     let processor = PROCESSORS.on(cpu::current());
     let now_ns = clock::now_ns();
+    processor.disarm();
     if processor.tick_ns.load(Relaxed) <= now_ns {
-        account::charge_current(processor, now_ns, true);
+        account::charge(processor, &current(), now_ns, true);
         processor.tick_ns.store(now_ns + TICK_NS, Relaxed);
     }
     if processor.next_timer_ns.load(Relaxed) <= now_ns {

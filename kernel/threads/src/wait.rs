@@ -33,9 +33,10 @@ impl Wait {
         self
     }
 
-    /// Whether the calling thread's wait is over, condition or not.
-    pub(crate) fn end(&self) -> Option<WaitError> {
-        if self.interruptible && current().is_interrupted() {
+    /// Whether the wait of `thread`, the current one, is over, condition or not.
+    #[inline]
+    pub(crate) fn end(&self, thread: &Thread) -> Option<WaitError> {
+        if self.interruptible && thread.is_interrupted() {
             return Some(WaitError::Interrupted);
         }
         self.deadline_ns
@@ -74,8 +75,9 @@ impl Linked<Waiting> for Thread {
 
 /// Threads that wait, first come first woken.
 ///
-/// The condition is whatever the waiter tests; the queue only sees to it that it is tested again after each wake-up. Whoever makes a condition true calls one of
-/// the `wake` functions afterwards: from any context, with or without the lock that guards the condition.
+/// The condition is whatever the waiter tests; the queue only sees to it that it is tested again after each
+/// wake-up. Whoever makes a condition true calls one of the `wake` functions afterwards: from any context,
+/// with or without the lock that guards the condition.
 pub struct WaitQueue {
     /// As many as are in the list, to be seen without the lock.
     len: AtomicU32,
@@ -102,7 +104,8 @@ impl WaitQueue {
         self.has_waiters() && self.wake_first(false)
     }
 
-    /// As [`wake_one`](Self::wake_one), by a thread that is about to wait itself: the woken thread is to run on this processor, then. For pipes and the like.
+    /// As [`wake_one`](Self::wake_one), by a thread that is about to wait itself: the woken thread is to
+    /// run on this processor, then. For pipes and the like.
     #[inline]
     pub fn wake_one_sync(&self) -> bool {
         self.has_waiters() && self.wake_first(true)
@@ -132,8 +135,9 @@ impl WaitQueue {
                 thread
             };
             match thread {
-                // One that was woken by something else at the same time tests its condition anyway, but so that a single wake-up is not
-                // spent on a thread whose wait has just timed out, the next one is woken as well.
+                // One that was woken by something else at the same time tests its condition anyway, but so
+                // that a single wake-up is not spent on a thread whose wait has just timed out, the next
+                // one is woken as well.
                 Some(thread) => {
                     if schedule::wake(thread, is_synchronous) {
                         return true;
@@ -146,8 +150,8 @@ impl WaitQueue {
 
     /// Waits until `condition` gives something, and returns that.
     ///
-    /// The condition is tested first at once, and then after each wake-up; it may take spin locks but must not sleep, and it may find what it waits for
-    /// taken away again by others. Called with nothing held.
+    /// The condition is tested first at once, and then after each wake-up; it may take spin locks but must
+    /// not sleep, and it may find what it waits for taken away again by others. Called with nothing held.
     pub fn wait_until<R>(
         &self,
         wait: Wait,
@@ -162,20 +166,24 @@ impl WaitQueue {
         loop {
             thread.state.prepare(wait.interruptible);
             self.enter(thread.to_arc());
-            let outcome = match condition() {
-                Some(found) => Some(Ok(found)),
-                None => wait.end().map(Err),
-            };
-            if let Some(outcome) = outcome {
+            if let Some(found) = condition() {
                 thread.state.cancel();
-                // A wake-up that was meant for this thread and is not needed goes to the next one.
-                if !self.leave(&thread) && outcome.is_err() {
+                self.leave(&thread);
+                return Ok(found);
+            }
+            if let Some(end) = wait.end(&thread) {
+                thread.state.cancel();
+                // A wake-up that was meant for this thread goes to the next one.
+                if !self.leave(&thread) {
                     self.wake_one();
                 }
-                return outcome;
+                return Err(end);
             }
             schedule::park();
             self.leave(&thread);
+            if let Some(found) = condition() {
+                return Ok(found);
+            }
         }
     }
 

@@ -1,4 +1,5 @@
-//! Scheduling on the hosted machine, over many seeds. Each test is a process of its own (`cargo nextest`), and each seed too.
+//! Scheduling on the hosted machine, over many seeds. Each test is a process of its own (`cargo nextest`),
+//! and each seed too.
 
 mod seeds;
 

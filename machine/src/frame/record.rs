@@ -21,9 +21,9 @@ pub(crate) struct Record {
     pub flags: AtomicU16,
     /// Page-table frames: [`PAGE_TABLE_LOCK`]. Heap frames: size class.
     pub lock: AtomicU32,
-    /// Free: next block. Heap: first free object. Else: the object it belongs to.
+    /// Free: next block. Heap: first free object. Page table: entries from the lowest used one on. Else: the object it belongs to.
     pub object: AtomicU64,
-    /// Free: previous block. Heap: objects in use. Else: the page index in the object.
+    /// Free: previous block. Heap: objects in use. Page table: one past the highest entry used. Else: the page index in the object.
     pub index: AtomicU64,
 }
 
@@ -35,6 +35,25 @@ pub(crate) const NOT_HEAD: u8 = 0xff;
 impl Record {
     pub fn owner(&self) -> Owner {
         owner_from(self.owner.load(Ordering::Relaxed))
+    }
+
+    /// Of a page table: notes, before it is used, that entry `index` of `entries` may be in use from now on.
+    #[inline]
+    pub fn note_entry(&self, index: usize, entries: usize) {
+        let end = index as u64 + 1;
+        if self.index.load(Ordering::Relaxed) < end {
+            self.index.fetch_max(end, Ordering::Relaxed);
+        }
+        let from_start = (entries - index) as u64;
+        if self.object.load(Ordering::Relaxed) < from_start {
+            self.object.fetch_max(from_start, Ordering::Relaxed);
+        }
+    }
+
+    /// Of a page table: the entries that may ever have been in use, so that nobody looks at the others.
+    #[inline]
+    pub fn noted_entries(&self, entries: usize) -> core::ops::Range<usize> {
+        entries - self.object.load(Ordering::Relaxed) as usize..self.index.load(Ordering::Relaxed) as usize
     }
 
     pub fn replace_owner(&self, owner: Owner) -> Owner {

@@ -53,9 +53,9 @@ type Program = Box<dyn Fn(&mut Registers) -> Trap + Send + Sync>;
 
 static PROGRAM: OnceLock<Program> = OnceLock::new();
 
-/// Sets what plays the processor in user mode: called for each entry, with the registers to change, it returns why the program stopped. It runs as
-/// the current thread, so it can use the program's memory through [`user`](crate::user). A test that has several programs tells them apart by
-/// `rip`. Called once.
+/// Sets what plays the processor in user mode: called for each entry, with the registers to change, it
+/// returns why the program stopped. It runs as the current thread, so it can use the program's memory
+/// through [`user`](crate::user). A test that has several programs tells them apart by `rip`. Called once.
 pub fn set_program(program: impl Fn(&mut Registers) -> Trap + Send + Sync + 'static) {
     assert!(PROGRAM.set(Box::new(program)).is_ok(), "a second player of programs");
 }

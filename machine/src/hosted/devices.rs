@@ -46,8 +46,9 @@ pub fn exit_code() -> Option<u8> {
     u8::try_from(EXIT_CODE.load(Relaxed)).ok()
 }
 
-/// Raises a line (or the message whose data is `line`) on processor `cpu`; its handlers run there at its next point at which it has interrupts enabled.
-/// A line that nobody has registered does nothing, as if it were masked.
+/// Raises a line (or the message whose data is `line`) on processor `cpu`; its handlers run there at its
+/// next point at which it has interrupts enabled. A line that nobody has registered does nothing, as if it
+/// were masked.
 pub fn raise_line(cpu: usize, line: u32) {
     world::interrupt(cpu, move || {
         let handlers: Vec<_> = match lock(&LINES_IN_USE).get_mut(&line) {

@@ -21,20 +21,23 @@ static ARENA: AtomicPtr<u8> = AtomicPtr::new(std::ptr::null_mut());
 static INIT: Once = Once::new();
 static SHOOT_DOWNS: AtomicU64 = AtomicU64::new(0);
 
-/// Sets how much memory the machine will have, in bytes; 64 MiB if nobody does. Heed: before [`run`](super::run) and [`init_memory`].
+/// Sets how much memory the machine will have, in bytes; 64 MiB if nobody does. Heed: before
+/// [`run`](super::run) and [`init_memory`].
 pub fn set_memory(bytes: usize) {
     assert!(!INIT.is_completed(), "the machine has its memory already");
     SIZE.store(bytes, Relaxed);
 }
 
-/// Makes the machine's memory, once: for tests that use frames without [`run`](super::run), which does this by itself.
+/// Makes the machine's memory, once: for tests that use frames without [`run`](super::run), which does this
+/// by itself.
 pub fn init_memory() {
     INIT.call_once(|| {
         let frames = SIZE.load(Relaxed) / PAGE_SIZE;
         assert!(frames > RESERVED_FRAMES, "too little memory for a machine");
         ARENA.store(allocate(frames * PAGE_SIZE, PAGE_SIZE), Relaxed);
         let records = allocate(frames * size_of::<Record>(), align_of::<Record>());
-        // SAFETY: room for `frames` records was just made, aligned, for nothing else; `call_once` says that this is the only time.
+        // SAFETY: room for `frames` records was just made, aligned, for nothing else; `call_once` says that
+        // this is the only time.
         unsafe { init_records(records.cast(), frames) };
         add_region(RESERVED_FRAMES, frames);
     });
@@ -89,7 +92,8 @@ pub(super) fn load_space(space: Option<Arc<Space>>) {
 
 pub(crate) fn evict_space(space: &Space) {
     for index in 0..cpu::count() {
-        // SAFETY: the processor keeps the thread of its task alive, and the one host thread that could switch it away is here.
+        // SAFETY: the processor keeps the thread of its task alive, and the one host thread that could
+        // switch it away is here.
         let task = unsafe { on(index).task.load(Relaxed).as_ref() };
         let is_running =
             task.is_some_and(|task| lock(&task.space).as_deref().is_some_and(|own| std::ptr::eq(own, space)));
@@ -112,7 +116,8 @@ pub(crate) fn shoot_down(space: &Space, _start: usize, _end: usize) {
     }
 }
 
-/// The byte of the arena at a program's address, if the current thread may use it so, as the processor would find it.
+/// The byte of the arena at a program's address, if the current thread may use it so, as the processor
+/// would find it.
 fn translate(address: usize, access: Access) -> Option<*mut u8> {
     let task = current_task()?;
     let space = lock(&task.space);
@@ -138,7 +143,8 @@ fn translate(address: usize, access: Access) -> Option<*mut u8> {
     Some(physical_to_pointer(entry.address()).wrapping_add(UserAddress(address).page_offset()))
 }
 
-/// Calls `each` for the pieces of a range that lie in one page, with the bytes done before, until one cannot be reached; returns the bytes done.
+/// Calls `each` for the pieces of a range that lie in one page, with the bytes done before, until one
+/// cannot be reached; returns the bytes done.
 fn for_each_piece(
     start: usize,
     len: usize,
@@ -157,7 +163,8 @@ fn for_each_piece(
 }
 
 pub(crate) unsafe fn copy_from_user(to: *mut u8, from: usize, len: usize) -> usize {
-    // SAFETY: the piece lies in a mapped frame of the arena, and `to` has `len` bytes by the caller's contract.
+    // SAFETY: the piece lies in a mapped frame of the arena, and `to` has `len` bytes by the caller's
+    // contract.
     for_each_piece(from, len, Access::Read, |pointer, done, piece| unsafe {
         copy(to.add(done), pointer, piece)
     })

@@ -38,8 +38,8 @@ pub(super) struct Processor {
     pub stack_pointer: UnsafeCell<usize>,
 }
 
-// SAFETY: `stack_pointer` is only used by the one host thread that executes the machine; all else is shared safely. (A processor of a
-// thread outside the machine is that thread's own.)
+// SAFETY: `stack_pointer` is only used by the one host thread that executes the machine; all else is shared
+// safely. (A processor of a thread outside the machine is that thread's own.)
 unsafe impl Sync for Processor {}
 
 impl Processor {

@@ -38,10 +38,12 @@ impl Stack {
             handle_alloc_error(Self::layout());
         }
         let body = Box::into_raw(Box::new(body));
-        // What `switch` pops: r15 r14 r13 r12 rbx rbp, the address to return to, and the end of the chain of frames.
+        // What `switch` pops: r15 r14 r13 r12 rbx rbp, the address to return to, and the end of the chain
+        // of frames.
         let frame = [0, 0, 0, body as usize, 0, 0, enter as *const () as usize, 0];
         let top = SIZE - size_of_val(&frame);
-        // SAFETY: `top` leaves room for the frame and is a multiple of 16; the canary is at the other end. All of it was just allocated.
+        // SAFETY: `top` leaves room for the frame and is a multiple of 16; the canary is at the other end.
+        // All of it was just allocated.
         unsafe {
             base.cast::<u64>().write(CANARY);
             base.add(top).cast::<[usize; 8]>().write(frame);
@@ -59,7 +61,8 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        // SAFETY: allocated with the same layout in `new`. Its owner says by dropping it that it will not run again.
+        // SAFETY: allocated with the same layout in `new`. Its owner says by dropping it that it will not
+        // run again.
         unsafe { dealloc(self.base, Self::layout()) };
     }
 }
@@ -67,7 +70,8 @@ impl Drop for Stack {
 /// Stores the stack pointer at `save` and goes on where `load` was stored.
 ///
 /// # Safety
-/// `load` came from [`Stack::new`] or was stored by this function, has not been used since, and its stack is alive.
+/// `load` came from [`Stack::new`] or was stored by this function, has not been used since, and its stack
+/// is alive.
 #[unsafe(naked)]
 pub(super) unsafe extern "sysv64" fn switch(save: *mut usize, load: usize) {
     core::arch::naked_asm!(

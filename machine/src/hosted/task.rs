@@ -126,7 +126,8 @@ pub(crate) fn current_thread() -> *const () {
 
 /// The task that runs on this processor.
 pub(super) fn current_task() -> Option<&'static Task> {
-    // SAFETY: the processor keeps a reference to the thread in which the task is until it has left it; callers use the result before they switch.
+    // SAFETY: the processor keeps a reference to the thread in which the task is until it has left it;
+    // callers use the result before they switch.
     unsafe { here().task.load(Relaxed).as_ref() }
 }
 
@@ -167,11 +168,12 @@ pub(crate) fn switch_to<T: Schedulable>(next: Arc<T>) -> Option<Left> {
     processor.quiescent.fetch_add(1, Relaxed);
     let thread = processor.thread.swap(Arc::into_raw(next).cast_mut().cast(), Relaxed).cast::<T>();
     processor.task.store(from_ref(task).cast_mut(), Relaxed);
-    // SAFETY: the pointer came from `Arc::into_raw` in `adopt` or the line above, for the same type (checked by the caller), and this is
-    // the processor's one reference.
+    // SAFETY: the pointer came from `Arc::into_raw` in `adopt` or the line above, for the same type
+    // (checked by the caller), and this is the processor's one reference.
     let drop_thread = Box::new(move || drop(unsafe { Arc::from_raw(thread) }));
     *lock(&processor.left) = Some(Left { task: left, drop_thread: Some(drop_thread) });
-    // SAFETY: `is_running` was clear, so the pointer was stored by an earlier switch or by `new` and has not been used since.
+    // SAFETY: `is_running` was clear, so the pointer was stored by an earlier switch or by `new` and has
+    // not been used since.
     unsafe { stack::switch(left.stack_pointer.get(), *task.stack_pointer.get()) };
     finish_switch()
 }

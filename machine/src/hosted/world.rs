@@ -35,11 +35,12 @@ struct Home(UnsafeCell<usize>);
 // SAFETY: only the one host thread that executes the machine uses it.
 unsafe impl Sync for Home {}
 
-/// Runs a machine of `cpus` processors until `body`, the boot processor's flow of control, returns; a panic on any processor ends the
-/// machine and goes on in the caller. Equal seeds give equal runs.
+/// Runs a machine of `cpus` processors until `body`, the boot processor's flow of control, returns; a panic
+/// on any processor ends the machine and goes on in the caller. Equal seeds give equal runs.
 ///
 /// # Panics
-/// When a machine has run in this process already: use `cargo nextest`, which starts a process for each test.
+/// When a machine has run in this process already: use `cargo nextest`, which starts a process for each
+/// test.
 pub fn run(cpus: usize, seed: u64, body: impl FnOnce() + 'static) {
     assert!((1..=cpu::MAX_CPUS).contains(&cpus), "1 to {} processors", cpu::MAX_CPUS);
     assert!(
@@ -99,18 +100,20 @@ pub(super) fn random() -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Sets after how much virtual time the machine is taken to be stuck, in nanoseconds since boot; an hour at first. (A periodic timer keeps a machine in which all
-/// else waits for ever from having no deadline.)
+/// Sets after how much virtual time the machine is taken to be stuck, in nanoseconds since boot; an hour at
+/// first. (A periodic timer keeps a machine in which all else waits for ever from having no deadline.)
 pub fn set_time_limit(ns: u64) {
     TIME_LIMIT_NS.store(ns, Relaxed);
 }
 
-/// Sets that one point in `points` (on average) hands over to another processor; 4 at first. 0: only where a processor cannot go on.
+/// Sets that one point in `points` (on average) hands over to another processor; 4 at first. 0: only where
+/// a processor cannot go on.
 pub fn set_hand_over_rate(points: u32) {
     HAND_OVER_RATE.store(points, Relaxed);
 }
 
-/// Lets `ns` of virtual time pass. Deadlines that come due are dealt with at the next points of their processors.
+/// Lets `ns` of virtual time pass. Deadlines that come due are dealt with at the next points of their
+/// processors.
 pub fn advance(ns: u64) {
     NOW_NS.fetch_add(ns, Relaxed);
     point();
@@ -121,7 +124,8 @@ pub fn step() {
     point();
 }
 
-/// Raises an interrupt on processor `cpu`: `handler` runs there, with interrupts held off, at its next point at which it has them enabled.
+/// Raises an interrupt on processor `cpu`: `handler` runs there, with interrupts held off, at its next
+/// point at which it has them enabled.
 pub fn interrupt(cpu: usize, handler: impl FnOnce() + Send + 'static) {
     lock(&on(cpu).pending).push_back(Box::new(handler));
     point();
@@ -146,7 +150,8 @@ pub(super) fn point() {
     take_interrupts();
 }
 
-/// Handles what waits for this processor, if it has interrupts enabled, and calls the scheduler if that was asked for.
+/// Handles what waits for this processor, if it has interrupts enabled, and calls the scheduler if that was
+/// asked for.
 fn take_interrupts() {
     let processor = here();
     if processor.interrupts_off.load(Relaxed) != 0 {
@@ -173,7 +178,8 @@ pub(super) fn reschedule_if_asked(processor: &Processor) {
     }
 }
 
-/// Lets another processor execute, if one has something to do. Returns whether one did, when this one executes again.
+/// Lets another processor execute, if one has something to do. Returns whether one did, when this one
+/// executes again.
 fn hand_over() -> bool {
     let own = cpu_index();
     let others = (0..cpu::count()).filter(|&other| other != own && on(other).is_runnable());
@@ -183,7 +189,8 @@ fn hand_over() -> bool {
     }
     let other = others[random() as usize % others.len()];
     processor::set_executing(other);
-    // SAFETY: the other processor does not execute, so what it stored is unused; its stack is that of a thread that it keeps alive, or its boot stack.
+    // SAFETY: the other processor does not execute, so what it stored is unused; its stack is that of a
+    // thread that it keeps alive, or its boot stack.
     unsafe { stack::switch(on(own).stack_pointer.get(), *on(other).stack_pointer.get()) };
     true
 }

@@ -3,10 +3,10 @@
 use core::ops::Range;
 use core::sync::atomic::Ordering;
 
-use super::{ENTRIES, Entry, Gather, Mapping, Protection, Space, TABLE_SPAN, index_at};
+use super::{ENTRIES, Entry, Gather, Mapping, Protection, Space, TABLE_SPAN, index_at, table_record};
 use crate::address::{PAGE_SIZE, PhysicalAddress, UserAddress};
 use crate::arch;
-use crate::frame::{Frame, Owner, PAGE_TABLE_LOCK, Record, record_at};
+use crate::frame::{Frame, Owner, PAGE_TABLE_LOCK};
 use crate::sync::{PreemptGuard, Rank, disable_preemption};
 
 /// How many pages a fork has shared, by what their frames are used for.
@@ -76,6 +76,7 @@ impl<'a> Cursor<'a> {
         if slot.load().is_owned() {
             return Err(frame);
         }
+        self.note(address);
         slot.replace(Entry::leaf(frame, protection));
         Ok(())
     }
@@ -90,6 +91,7 @@ impl<'a> Cursor<'a> {
         gather: &mut Gather<'_>,
     ) {
         self.check(gather);
+        self.note(address);
         let old = self.slot(address).replace(Entry::leaf(frame, protection));
         if let Some(old) = old.into_frame() {
             gather.add(address, old);
@@ -141,12 +143,26 @@ impl<'a> Cursor<'a> {
 
     /// The first mapped page in `range`, as far as this cursor's window reaches.
     pub fn next_mapped(&self, range: Range<UserAddress>) -> Option<(UserAddress, Mapping)> {
-        let start = range.start.0.max(self.base.0) & !(PAGE_SIZE - 1);
-        let end = range.end.0.min(self.base.0 + TABLE_SPAN);
-        (start..end).step_by(PAGE_SIZE).find_map(|address| {
-            let mapping = Entry::slot(self.table, index_at(address, 0)).load().mapping()?;
-            Some((UserAddress(address), mapping))
+        self.entries(&range).find_map(|index| {
+            let mapping = Entry::slot(self.table, index).load().mapping()?;
+            Some((UserAddress(self.base.0 + index * PAGE_SIZE), mapping))
         })
+    }
+
+    /// The entries for `range`, as far as this window reaches, that may be in use.
+    fn entries(&self, range: &Range<UserAddress>) -> Range<usize> {
+        let start = range.start.0.max(self.base.0);
+        let end = range.end.0.min(self.base.0 + TABLE_SPAN);
+        if start >= end {
+            return 0..0;
+        }
+        let noted = table_record(self.table).noted_entries(ENTRIES);
+        index_at(start, 0).max(noted.start)..(index_at(end - 1, 0) + 1).min(noted.end)
+    }
+
+    /// Notes that the entry for `address` is about to be used.
+    fn note(&self, address: UserAddress) {
+        table_record(self.table).note_entry(index_at(address.0, 0), ENTRIES);
     }
 
     /// Maps every page of `range` (cut to this window) that is mapped here into `child` as well, at the same
@@ -161,13 +177,8 @@ impl<'a> Cursor<'a> {
     ) -> Shared {
         self.check(gather);
         assert!(child.base == self.base, "fork copies a table to the same place");
-        let start = range.start.0.max(self.base.0);
-        let end = range.end.0.min(self.base.0 + TABLE_SPAN);
         let mut shared = Shared::default();
-        if start >= end {
-            return shared;
-        }
-        for index in index_at(start, 0)..=index_at(end - 1, 0).min(ENTRIES - 1) {
+        for index in self.entries(&range) {
             let slot = Entry::slot(self.table, index);
             let mut entry = slot.load();
             let Some(frame) = entry.share_frame() else { continue };
@@ -184,6 +195,7 @@ impl<'a> Cursor<'a> {
                 Owner::Cache => shared.cache += 1,
                 _ => shared.other += 1,
             }
+            table_record(child.table).note_entry(index, ENTRIES);
             let old = Entry::slot(child.table, index).replace(Entry::leaf(frame, protection));
             assert!(!old.is_owned(), "fork found a page in the child");
         }
@@ -199,12 +211,5 @@ impl Drop for Cursor<'_> {
     fn drop(&mut self) {
         arch::rank_leave(Rank::PageTable as u8);
         table_record(self.table).lock.fetch_and(!PAGE_TABLE_LOCK, Ordering::Release);
-    }
-}
-
-fn table_record(table: PhysicalAddress) -> &'static Record {
-    match record_at(table.frame_number()) {
-        Some(record) => record,
-        None => panic!("a page table outside memory"),
     }
 }

@@ -7,15 +7,16 @@ use core::sync::atomic::{AtomicU32, Ordering};
 /// Borrowed by one writer.
 const WRITER: u32 = u32::MAX;
 
-/// A value that is borrowed by one writer or by many readers. Nothing here waits: a borrow that cannot be had
-/// is refused.
+/// A value that is borrowed by one writer or by many readers. Nothing here waits: a borrow that cannot be
+/// had is refused.
 pub struct Shared<T: ?Sized> {
     /// Readers, or [`WRITER`].
     borrows: AtomicU32,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the value is borrowed like in a lock: by one `&mut` at a time (T: Send), or by many `&` (T: Sync).
+// SAFETY: the value is borrowed like in a lock: by one `&mut` at a time (T: Send), or by many `&` (T:
+// Sync).
 unsafe impl<T: ?Sized + Send + Sync> Sync for Shared<T> {}
 // SAFETY: the cell owns its value.
 unsafe impl<T: ?Sized + Send> Send for Shared<T> {}

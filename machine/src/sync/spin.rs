@@ -97,12 +97,17 @@ impl<T: ?Sized, S: State> SpinLock<T, S> {
     fn acquire(&self, is_nested: bool) -> SpinGuard<'_, T, S> {
         S::enter();
         arch::rank_enter(self.rank as u8, is_nested);
+        self.spin();
+        SpinGuard { lock: self, not_send: PhantomData }
+    }
+
+    #[inline]
+    fn spin(&self) {
         while self.held.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
             while self.held.load(Ordering::Relaxed) {
                 arch::spin_wait();
             }
         }
-        SpinGuard { lock: self, not_send: PhantomData }
     }
 
     /// Takes the lock if it is free; never waits, so the rank does not matter.
@@ -156,6 +161,49 @@ impl<T: ?Sized, S: State> Drop for SpinGuard<'_, T, S> {
         arch::rank_leave(self.lock.rank as u8);
         self.lock.held.store(false, Ordering::Release);
         S::leave();
+    }
+}
+
+impl<T: ?Sized> SpinLock<T, Irq> {
+    /// As [`lock`](Self::lock), by a caller that holds off interrupts already: the state need not be entered once more.
+    #[inline]
+    #[track_caller]
+    pub fn lock_held<'a>(&'a self, _guard: &'a IrqGuard) -> HeldGuard<'a, T> {
+        arch::rank_enter(self.rank as u8, false);
+        self.spin();
+        HeldGuard { lock: self, irq: PhantomData }
+    }
+}
+
+/// The right to use a lock's value while an [`IrqGuard`] lives; gives the lock back when dropped.
+pub struct HeldGuard<'a, T: ?Sized> {
+    lock: &'a SpinLock<T, Irq>,
+    /// Keeps interrupts off; not `Send`, so this is not either.
+    irq: PhantomData<&'a IrqGuard>,
+}
+
+impl<T: ?Sized> Deref for HeldGuard<'_, T> {
+    type Target = T;
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: this guard is the only one while `held` is set.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for HeldGuard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: this guard is the only one while `held` is set, and it is borrowed uniquely.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T: ?Sized> Drop for HeldGuard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        arch::rank_leave(self.lock.rank as u8);
+        self.lock.held.store(false, Ordering::Release);
     }
 }
 

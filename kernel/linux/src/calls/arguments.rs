@@ -61,7 +61,10 @@ pub fn read_optional<T: FromBytes + IntoBytes>(address: Option<UserAddress>) -> 
 }
 
 /// Writes a value where the program wants it.
-pub fn write_optional<T: IntoBytes + Immutable>(address: Option<UserAddress>, value: &T) -> Result<(), Errno> {
+pub fn write_optional<T: IntoBytes + Immutable>(
+    address: Option<UserAddress>,
+    value: &T,
+) -> Result<(), Errno> {
     match address {
         Some(address) => memory::user::write_value(address, value),
         None => Ok(()),

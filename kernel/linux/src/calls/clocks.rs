@@ -2,7 +2,10 @@
 
 use abi::Errno;
 use abi::capability::CAP_SYS_TIME;
-use abi::time::{CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_THREAD_CPUTIME_ID, TIMER_ABSTIME, Timespec, Timeval, Timezone};
+use abi::time::{
+    CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_THREAD_CPUTIME_ID,
+    TIMER_ABSTIME, Timespec, Timeval, Timezone,
+};
 use machine::address::UserAddress;
 use machine::clock;
 use memory::user;

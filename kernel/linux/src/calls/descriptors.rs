@@ -115,10 +115,16 @@ pub fn fcntl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             Ok(0)
         }
         F_GETLK | F_OFD_GETLK => get_lock(caller, &file, command, arguments.address(2)),
-        F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => set_lock(caller, &file, command, arguments.address(2)),
+        F_SETLK | F_SETLKW | F_OFD_SETLK | F_OFD_SETLKW => {
+            set_lock(caller, &file, command, arguments.address(2))
+        }
         F_SETPIPE_SZ => {
             let may_exceed = caller.credentials.has(abi::capability::CAP_SYS_RESOURCE);
-            file.file().as_pipe().ok_or(Errno::EBADF)?.pipe().resize(arguments.unsigned(2) as usize, may_exceed)
+            file.file()
+                .as_pipe()
+                .ok_or(Errno::EBADF)?
+                .pipe()
+                .resize(arguments.unsigned(2) as usize, may_exceed)
         }
         F_GETPIPE_SZ => Ok(file.file().as_pipe().ok_or(Errno::EBADF)?.pipe().size()),
         F_ADD_SEALS => files::memfd::add_seals(&file, arguments.unsigned(2)).map(|()| 0),

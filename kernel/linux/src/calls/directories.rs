@@ -158,7 +158,13 @@ pub fn unlinkat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     remove(caller, arguments.int(0), arguments.address(1), flags != 0)
 }
 
-fn read_link(caller: &Caller, directory: i32, address: UserAddress, buffer: UserAddress, len: i32) -> Outcome {
+fn read_link(
+    caller: &Caller,
+    directory: i32,
+    address: UserAddress,
+    buffer: UserAddress,
+    len: i32,
+) -> Outcome {
     let len = usize::try_from(len).ok().filter(|&len| len > 0).ok_or(Errno::EINVAL)?;
     let path = path(address)?;
     // An empty path names the link that the descriptor was opened for with O_PATH and O_NOFOLLOW.
@@ -210,7 +216,6 @@ pub fn getdents64(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             d_off: entry.next as i64,
             d_reclen: len as u16,
             d_type: entry.kind.entry_type(),
-            ..Dirent64Head::default()
         };
         bytes.extend_from_slice(head.as_bytes().get(..DIRENT64_NAME_OFFSET).unwrap_or_default());
         bytes.extend_from_slice(entry.name);

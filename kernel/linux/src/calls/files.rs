@@ -82,7 +82,8 @@ pub fn creat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// openat2(2): refuses what it does not know, E2BIG for a newer struct with anything in what is new.
 pub fn openat2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let how: abi::fcntl::OpenHow = read_extensible(arguments.address(2), arguments.size(3), size_of::<abi::fcntl::OpenHow>())?;
+    let how: abi::fcntl::OpenHow =
+        read_extensible(arguments.address(2), arguments.size(3), size_of::<abi::fcntl::OpenHow>())?;
     let flags = u32::try_from(how.flags).ok().and_then(OpenFlags::from_bits).ok_or(Errno::EINVAL)?;
     let resolve = ResolveFlags::from_bits(how.resolve).ok_or(Errno::EINVAL)?;
     let makes = flags.contains(OpenFlags::CREAT) || flags.contains(OpenFlags::TMPFILE);

@@ -78,8 +78,13 @@ pub fn wait(
             Ok(Ended::Changed) => Err(Errno::EAGAIN),
             Ok(Ended::TimedOut) => Err(Errno::ETIMEDOUT),
             Ok(Ended::Interrupted) => {
-                caller.restart =
-                    deadline_ns.map(|deadline_ns| Restart::Futex { word, value, set, is_private, deadline_ns });
+                caller.restart = deadline_ns.map(|deadline_ns| Restart::Futex {
+                    word,
+                    value,
+                    set,
+                    is_private,
+                    deadline_ns,
+                });
                 Err(Errno::EINTR)
             }
             Err(fault) => {

@@ -148,7 +148,8 @@ pub fn setgroups(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if !caller.credentials.has(CAP_SETGID) {
         return Err(Errno::EPERM);
     }
-    let count = usize::try_from(arguments.int(0)).ok().filter(|&count| count <= GROUPS_MAX).ok_or(Errno::EINVAL)?;
+    let count =
+        usize::try_from(arguments.int(0)).ok().filter(|&count| count <= GROUPS_MAX).ok_or(Errno::EINVAL)?;
     let groups: alloc::vec::Vec<u32> = user::read_array(arguments.address(1), count)?;
     let new = identity::set_supplementary(&caller.credentials, &groups);
     take_on(caller, new)

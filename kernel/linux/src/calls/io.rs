@@ -8,8 +8,8 @@ use abi::signal::Signal;
 use abi::signal::info::{SI_USER, SigInfo};
 use files::{OpenFile, Seek};
 use machine::address::{USER_END, UserAddress};
+use memory::Source;
 use memory::user::{self, UserSink, UserSource};
-use memory::{Sink, Source};
 
 use super::Arguments;
 use super::arguments::MAX_TRANSFER;
@@ -18,15 +18,9 @@ use crate::signal::send;
 
 type Outcome = Result<usize, Errno>;
 
-/// Checks a buffer as Linux does before anything is moved: it must lie in user space as a whole. Its length is cut to what one call moves.
+/// Checks a buffer as Linux does before anything is moved: it must lie in user space as a whole (EFAULT). Its length is cut to what one call moves.
 fn buffer(address: UserAddress, len: usize) -> Result<usize, Errno> {
-    if len as isize >= 0 && address.is_user_range(len) {
-        Ok(len.min(MAX_TRANSFER))
-    } else if (len as isize) < 0 {
-        Err(Errno::EINVAL)
-    } else {
-        Err(Errno::EFAULT)
-    }
+    if address.is_user_range(len) { Ok(len.min(MAX_TRANSFER)) } else { Err(Errno::EFAULT) }
 }
 
 /// The segments of a vectored call: EINVAL for too many or for lengths whose sum is no `ssize_t`, EFAULT; the sum is cut to what one call moves.
@@ -212,7 +206,8 @@ pub fn pwritev2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if !(HINTS | SYNCHRONOUS).contains(flags) {
         return Err(Errno::EOPNOTSUPP);
     }
-    let written = if arguments.long(3) == -1 { writev(caller, arguments)? } else { pwritev(caller, arguments)? };
+    let written =
+        if arguments.long(3) == -1 { writev(caller, arguments)? } else { pwritev(caller, arguments)? };
     if flags.intersects(SYNCHRONOUS) {
         caller.descriptors.get(arguments.int(0))?.sync(!flags.contains(ReadWriteFlags::SYNC))?;
     }
@@ -224,19 +219,4 @@ pub fn lseek(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get(arguments.int(0))?;
     let to = Seek::new(arguments.long(1), arguments.unsigned(2))?;
     file.seek(to).map(|position| position as usize)
-}
-
-/// Reads the bytes of an open file at `offset` into kernel memory, as many as there are.
-pub fn read_kernel(file: &OpenFile, offset: u64, into: &mut [u8]) -> Outcome {
-    let total = into.len();
-    let mut sink = memory::KernelSink::new(into);
-    let mut at = offset;
-    while sink.remaining() > 0 {
-        let done = file.file().read(&mut sink, &mut files::Transfer::at(at))?;
-        if done == 0 {
-            break;
-        }
-        at += done as u64;
-    }
-    Ok(total - sink.remaining())
 }

@@ -43,7 +43,8 @@ fn read_name(caller: &Caller, arguments: &Arguments) -> Result<Vec<u8>, Errno> {
     if !caller.credentials.has(CAP_SYS_ADMIN) {
         return Err(Errno::EPERM);
     }
-    let len = usize::try_from(arguments.int(1)).ok().filter(|&len| len < UTSNAME_LENGTH).ok_or(Errno::EINVAL)?;
+    let len =
+        usize::try_from(arguments.int(1)).ok().filter(|&len| len < UTSNAME_LENGTH).ok_or(Errno::EINVAL)?;
     user::read_array(arguments.address(0), len)
 }
 
@@ -199,7 +200,9 @@ pub fn syslog(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         }
         SYSLOG_ACTION_CONSOLE_OFF => set_level(1),
         SYSLOG_ACTION_CONSOLE_ON => set_level(8),
-        SYSLOG_ACTION_CONSOLE_LEVEL if (1..=8).contains(&arguments.int(2)) => set_level(arguments.int(2) as u8),
+        SYSLOG_ACTION_CONSOLE_LEVEL if (1..=8).contains(&arguments.int(2)) => {
+            set_level(arguments.int(2) as u8)
+        }
         SYSLOG_ACTION_SIZE_BUFFER => Ok(kernel_log::capacity()),
         _ => Err(Errno::EINVAL),
     }

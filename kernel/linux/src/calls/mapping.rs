@@ -2,9 +2,7 @@
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
-use abi::mman::{
-    MAP_TYPE, MLOCK_ONFAULT, MapFlags, MlockallFlags, MremapFlags, MsyncFlags, ProtFlags,
-};
+use abi::mman::{MAP_TYPE, MLOCK_ONFAULT, MapFlags, MlockallFlags, MremapFlags, MsyncFlags, ProtFlags};
 use abi::mount::MountFlags;
 use abi::system::Personality;
 use alloc::sync::Arc;
@@ -59,7 +57,7 @@ pub fn mmap(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     const PRIVATE: u32 = 2;
     const SHARED_VALIDATE: u32 = 3;
     let offset = arguments.word(5);
-    if offset % machine::address::PAGE_SIZE as u64 != 0 {
+    if !offset.is_multiple_of(machine::address::PAGE_SIZE as u64) {
         return Err(Errno::EINVAL);
     }
     let raw = arguments.unsigned(3);
@@ -67,7 +65,9 @@ pub fn mmap(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let kind = match raw & MAP_TYPE {
         PRIVATE => MapKind::Private,
         SHARED => MapKind::Shared,
-        SHARED_VALIDATE if MapFlags::from_bits(raw).is_some() && !flags.contains(MapFlags::SYNC) => MapKind::Shared,
+        SHARED_VALIDATE if MapFlags::from_bits(raw).is_some() && !flags.contains(MapFlags::SYNC) => {
+            MapKind::Shared
+        }
         SHARED_VALIDATE => return Err(Errno::EOPNOTSUPP),
         _ => return Err(Errno::EINVAL),
     };
@@ -212,7 +212,8 @@ pub fn membarrier(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             Ok(0)
         }
         MEMBARRIER_CMD_PRIVATE_EXPEDITED
-            if registered.load(Ordering::Relaxed) & u64::from(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0 =>
+            if registered.load(Ordering::Relaxed) & u64::from(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+                == 0 =>
         {
             Err(Errno::EPERM)
         }

@@ -118,7 +118,10 @@ fn check_access(caller: &Caller, directory: i32, address: UserAddress, mode: u32
 
 /// Devices, FIFOs and sockets can be written on a read-only mount.
 fn ownership_is_special(mode: u32) -> bool {
-    !matches!(files::Kind::of_mode(mode), files::Kind::Regular | files::Kind::Directory | files::Kind::Symlink)
+    !matches!(
+        files::Kind::of_mode(mode),
+        files::Kind::Regular | files::Kind::Directory | files::Kind::Symlink
+    )
 }
 
 /// access(2).
@@ -240,7 +243,12 @@ pub fn utimensat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     change_times(caller, &found, times)
 }
 
-fn change_times_us(caller: &Caller, directory: i32, address: UserAddress, times: Option<UserAddress>) -> Outcome {
+fn change_times_us(
+    caller: &Caller,
+    directory: i32,
+    address: UserAddress,
+    times: Option<UserAddress>,
+) -> Outcome {
     let times = match times {
         Some(times) => {
             let pair: [Timeval; 2] = user::read_value(times)?;

@@ -20,6 +20,7 @@ mod poll;
 mod processes;
 mod scheduling;
 mod signals;
+mod sockets;
 mod splice;
 mod table;
 mod timers;
@@ -33,19 +34,44 @@ use crate::run::encode;
 
 pub use arguments::Arguments;
 pub use descriptors::unshare as unshare_descriptors;
-pub use identity::GROUPS_MAX;
 pub use files::{look_up, path as read_path};
+pub use identity::GROUPS_MAX;
 pub use table::{Completeness, Entry, RestartRule, documentation, entry};
 
 /// How restart_syscall(2) goes on with a call that waits until a point in time, in nanoseconds since boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Restart {
-    /// nanosleep(2), clock_nanosleep(2): until when, on which clock, and where the rest goes.
-    Sleep { deadline_ns: u64, clock: i32, remaining: usize },
-    /// poll(2): which descriptors, how many, until when.
-    Poll { descriptors: usize, count: usize, deadline_ns: u64 },
-    /// futex(2) FUTEX_WAIT: the word, the value, the set, flags, until when.
-    Futex { word: usize, value: u32, set: u32, is_private: bool, deadline_ns: u64 },
+    /// nanosleep(2), clock_nanosleep(2).
+    Sleep {
+        /// Until when.
+        deadline_ns: u64,
+        /// On which clock.
+        clock: i32,
+        /// Where the rest goes, or 0.
+        remaining: usize,
+    },
+    /// poll(2).
+    Poll {
+        /// Which descriptors.
+        descriptors: usize,
+        /// How many.
+        count: usize,
+        /// Until when; `u64::MAX` for ever.
+        deadline_ns: u64,
+    },
+    /// futex(2) FUTEX_WAIT with a timeout.
+    Futex {
+        /// The word.
+        word: usize,
+        /// The value that it had.
+        value: u32,
+        /// The set.
+        set: u32,
+        /// Whether the word is the process's own.
+        is_private: bool,
+        /// Until when.
+        deadline_ns: u64,
+    },
 }
 
 /// Makes the call that the program's registers describe.
@@ -77,7 +103,10 @@ pub fn dispatch(caller: &mut Caller) {
 fn releases(number: u64) -> bool {
     use abi::syscall::*;
     let number = u32::try_from(number).unwrap_or(u32::MAX);
-    matches!(number, EXIT | EXIT_GROUP | MUNMAP | CLOSE | CLOSE_RANGE | RT_SIGRETURN | WAIT4 | KILL | UNLINK | UNLINKAT)
+    matches!(
+        number,
+        EXIT | EXIT_GROUP | MUNMAP | CLOSE | CLOSE_RANGE | RT_SIGRETURN | WAIT4 | KILL | UNLINK | UNLINKAT
+    )
 }
 
 /// A bit for each number that has been logged as missing.
@@ -92,7 +121,10 @@ pub(crate) fn missing(caller: &mut Caller, _: &Arguments) -> Result<usize, Errno
         && word.fetch_or(bit, Ordering::Relaxed) & bit == 0
     {
         let name = abi::syscall::name(number).unwrap_or("unknown");
-        kernel_log::info!("{} made call {number} ({name}), which is not there", alloc::string::String::from_utf8_lossy(&caller.task.name()));
+        kernel_log::info!(
+            "{} made call {number} ({name}), which is not there",
+            alloc::string::String::from_utf8_lossy(&caller.task.name())
+        );
     }
     Err(Errno::ENOSYS)
 }
@@ -100,7 +132,9 @@ pub(crate) fn missing(caller: &mut Caller, _: &Arguments) -> Result<usize, Errno
 /// restart_syscall(2): goes on with what a signal without a handler interrupted.
 fn restart_syscall(caller: &mut Caller, _: &Arguments) -> Result<usize, Errno> {
     match caller.restart.take() {
-        Some(Restart::Sleep { deadline_ns, clock, remaining }) => clocks::sleep_until(caller, clock, deadline_ns, remaining),
+        Some(Restart::Sleep { deadline_ns, clock, remaining }) => {
+            clocks::sleep_until(caller, clock, deadline_ns, remaining)
+        }
         Some(Restart::Poll { descriptors, count, deadline_ns }) => {
             poll::wait(caller, descriptors, count, Some(deadline_ns))
         }

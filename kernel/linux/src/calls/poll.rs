@@ -73,7 +73,12 @@ fn look<T>(
     }
 }
 
-fn poll_descriptors(caller: &Caller, address: UserAddress, count: usize, deadline_ns: Option<u64>) -> Outcome {
+fn poll_descriptors(
+    caller: &Caller,
+    address: UserAddress,
+    count: usize,
+    deadline_ns: Option<u64>,
+) -> Outcome {
     if count as u64 > caller.process.limits.soft(RLIMIT_NOFILE) {
         return Err(Errno::EINVAL);
     }
@@ -155,7 +160,12 @@ struct Selected {
     found: Events,
 }
 
-fn select_descriptors(caller: &Caller, count: i32, sets: [Option<UserAddress>; 3], deadline_ns: Option<u64>) -> Outcome {
+fn select_descriptors(
+    caller: &Caller,
+    count: i32,
+    sets: [Option<UserAddress>; 3],
+    deadline_ns: Option<u64>,
+) -> Outcome {
     let count = usize::try_from(count).map_err(|_| Errno::EINVAL)?;
     let count = count.min(caller.process.limits.descriptors().max(1024));
     let words = count.div_ceil(64);
@@ -245,7 +255,8 @@ pub fn pselect6(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// Whether a file can be watched: regular files and directories are always ready, so watching them makes no sense (epoll_ctl(2), EPERM).
 fn can_watch(file: &OpenFile) -> bool {
-    !matches!(file.metadata().kind(), Kind::Regular | Kind::Directory) || file.metadata().mode & abi::stat::S_IFMT == 0
+    !matches!(file.metadata().kind(), Kind::Regular | Kind::Directory)
+        || file.metadata().mode & abi::stat::S_IFMT == 0
 }
 
 /// epoll_ctl(2).

@@ -3,7 +3,7 @@
 use abi::Errno;
 use abi::capability::CAP_SYS_RESOURCE;
 use abi::prctl::*;
-use abi::resource::{RLIMIT_NOFILE, RLIM_INFINITY, RLIM_NLIMITS, Rlimit64};
+use abi::resource::{RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_NOFILE, Rlimit64};
 use abi::sched::*;
 use abi::signal::Signal;
 use abi::signal::info::*;
@@ -131,7 +131,10 @@ pub fn waitid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let found = wait::wait(caller, which, flags)?;
     let info = found.as_ref().map_or_else(SigInfo::default, child_info);
     write_optional(arguments.optional(2), &info)?;
-    write_optional(arguments.optional(4), &found.map_or_else(Usage::default, |found| found.usage).to_rusage())?;
+    write_optional(
+        arguments.optional(4),
+        &found.map_or_else(Usage::default, |found| found.usage).to_rusage(),
+    )?;
     Ok(0)
 }
 
@@ -346,7 +349,8 @@ pub fn prctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             let mut name: Vec<u8> = Vec::new();
             // Fifteen bytes count; what follows a zero byte does not.
             for offset in 0..15 {
-                let byte: u8 = user::read_value(arguments.address(1).checked_add(offset).ok_or(Errno::EFAULT)?)?;
+                let byte: u8 =
+                    user::read_value(arguments.address(1).checked_add(offset).ok_or(Errno::EFAULT)?)?;
                 if byte == 0 {
                     break;
                 }

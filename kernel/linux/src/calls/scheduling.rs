@@ -54,7 +54,7 @@ fn check_owner(caller: &Caller, task: &Task) -> Result<(), Errno> {
 /// sched_getaffinity(2): returns the bytes that were written.
 pub fn sched_getaffinity(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let len = arguments.unsigned(1) as usize;
-    if len % size_of::<u64>() != 0 || len * 8 < cpu::count() {
+    if !len.is_multiple_of(size_of::<u64>()) || len * 8 < cpu::count() {
         return Err(Errno::EINVAL);
     }
     let mask = thread_of(&*find(caller, arguments.int(0))?)?.affinity();
@@ -102,7 +102,8 @@ fn encode(policy: Policy) -> (u32, u32) {
 }
 
 fn decode(policy: u32, priority: u32) -> Result<Policy, Errno> {
-    let real_time = || u8::try_from(priority).ok().filter(|priority| (1..=99).contains(priority)).ok_or(Errno::EINVAL);
+    let real_time =
+        || u8::try_from(priority).ok().filter(|priority| (1..=99).contains(priority)).ok_or(Errno::EINVAL);
     let fair = |policy| if priority == 0 { Ok(policy) } else { Err(Errno::EINVAL) };
     match policy & !SCHED_RESET_ON_FORK {
         SCHED_NORMAL => fair(Policy::Normal),
@@ -242,13 +243,17 @@ fn named(caller: &Caller, which: i32, who: i32) -> Result<Vec<Arc<Task>>, Errno>
     let tasks: Vec<Arc<Task>> = match which {
         PRIO_PROCESS => [find(caller, who)?].into(),
         PRIO_PGRP => {
-            let group = if who == 0 { caller.process.group() } else { pids.group(who).ok_or(Errno::ESRCH)? };
+            let group =
+                if who == 0 { caller.process.group() } else { pids.group(who).ok_or(Errno::ESRCH)? };
             group.members().iter().flat_map(|process| process.tasks()).collect()
         }
         PRIO_USER => {
             let uid = if who == 0 { caller.credentials.uid } else { who as u32 };
             let all = pids.processes();
-            all.iter().flat_map(|process| process.tasks()).filter(|task| task.credentials().uid == uid).collect()
+            all.iter()
+                .flat_map(|process| process.tasks())
+                .filter(|task| task.credentials().uid == uid)
+                .collect()
         }
         _ => return Err(Errno::EINVAL),
     };

@@ -38,7 +38,11 @@ fn send_one(caller: &Caller, target: &Arc<Process>, signal: Option<Signal>) -> R
 }
 
 /// Sends to many: fine if one got it, else the last error; ESRCH when there was none.
-fn send_many(caller: &Caller, targets: impl Iterator<Item = Arc<Process>>, signal: Option<Signal>) -> Outcome {
+fn send_many(
+    caller: &Caller,
+    targets: impl Iterator<Item = Arc<Process>>,
+    signal: Option<Signal>,
+) -> Outcome {
     let mut outcome = Err(Errno::ESRCH);
     for target in targets {
         match send_one(caller, &target, signal) {
@@ -104,7 +108,12 @@ pub fn tgkill(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 }
 
 /// The details that a program makes up itself: it may not claim that the kernel or kill(2) sent them, but to itself.
-fn queued_info(caller: &Caller, address: UserAddress, signal: Signal, target: &Process) -> Result<SigInfo, Errno> {
+fn queued_info(
+    caller: &Caller,
+    address: UserAddress,
+    signal: Signal,
+    target: &Process,
+) -> Result<SigInfo, Errno> {
     let mut info: SigInfo = user::read_value(address)?;
     info.si_signo = signal.number();
     let is_forged = info.si_code >= 0 || info.si_code == SI_TKILL;
@@ -238,7 +247,11 @@ pub fn restore_mask(caller: &mut Caller, outcome: &Outcome) {
 }
 
 /// Reads the mask that a call of the `p` kind is given, if any, and blocks it.
-pub fn use_optional_mask(caller: &mut Caller, address: Option<UserAddress>, size: usize) -> Result<(), Errno> {
+pub fn use_optional_mask(
+    caller: &mut Caller,
+    address: Option<UserAddress>,
+    size: usize,
+) -> Result<(), Errno> {
     if let Some(address) = address {
         check_set_size(size)?;
         let set = SigSet(user::read_value(address)?);

@@ -57,7 +57,11 @@ fn write_offset(address: Option<UserAddress>, offset: Option<u64>) -> Result<(),
 fn pair(caller: &Caller, from: i32, to: i32) -> Result<(Arc<OpenFile>, Arc<OpenFile>), Errno> {
     let source = caller.descriptors.get_usable(from)?;
     let target = caller.descriptors.get_usable(to)?;
-    if source.flags().can_read() && target.flags().can_write() { Ok((source, target)) } else { Err(Errno::EBADF) }
+    if source.flags().can_read() && target.flags().can_write() {
+        Ok((source, target))
+    } else {
+        Err(Errno::EBADF)
+    }
 }
 
 /// sendfile(2).

@@ -4,8 +4,9 @@ use abi::Errno;
 use abi::syscall::{self, COUNT};
 
 use super::{
-    Arguments, clocks, descriptors, directories, events, files, futex, identity, io, machine_wide, mapping, metadata,
-    missing, mounts, poll, processes, restart_syscall, scheduling, signals, splice, timers,
+    Arguments, clocks, descriptors, directories, events, files, futex, identity, io, machine_wide, mapping,
+    metadata, missing, mounts, poll, processes, restart_syscall, scheduling, signals, sockets, splice,
+    timers,
 };
 use crate::process::Caller;
 
@@ -271,6 +272,25 @@ table! {
     SIGALTSTACK => signals::sigaltstack, Never, Full;
     PAUSE => signals::pause, WithoutHandler, Full;
     RESTART_SYSCALL => restart_syscall, Resume, Full;
+
+    SOCKET => sockets::socket, Never, Part("AF_UNIX; other families: EAFNOSUPPORT");
+    SOCKETPAIR => sockets::socketpair, Never, Full;
+    BIND => sockets::bind, Never, Full;
+    CONNECT => sockets::connect, Always, Full;
+    LISTEN => sockets::listen, Never, Full;
+    ACCEPT => sockets::accept, Always, Full;
+    ACCEPT4 => sockets::accept4, Always, Full;
+    GETSOCKNAME => sockets::getsockname, Never, Full;
+    GETPEERNAME => sockets::getpeername, Never, Full;
+    SHUTDOWN => sockets::shutdown, Never, Full;
+    GETSOCKOPT => sockets::getsockopt, Never, Full;
+    SETSOCKOPT => sockets::setsockopt, Never, Full;
+    SENDTO => sockets::sendto, Always, Full;
+    RECVFROM => sockets::recvfrom, Always, Full;
+    SENDMSG => sockets::sendmsg, Always, Full;
+    RECVMSG => sockets::recvmsg, Always, Full;
+    SENDMMSG => sockets::sendmmsg, Always, Full;
+    RECVMMSG => sockets::recvmmsg, Always, Full;
 
     GETUID => identity::getuid, Never, Full;
     GETEUID => identity::geteuid, Never, Full;

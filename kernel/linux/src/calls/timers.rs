@@ -2,7 +2,9 @@
 
 use abi::Errno;
 use abi::signal::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, SigEvent, Signal};
-use abi::time::{ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, Itimerspec, Itimerval, TIMER_ABSTIME, Timespec, Timeval};
+use abi::time::{
+    ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, Itimerspec, Itimerval, TIMER_ABSTIME, Timespec, Timeval,
+};
 use alloc::sync::Arc;
 use memory::user;
 
@@ -14,7 +16,7 @@ use crate::time::timers::{Alarm, Follows, Interval};
 
 type Outcome = Result<usize, Errno>;
 
-fn interval_timer<'a>(caller: &'a Caller, which: i32) -> Result<&'a Arc<Alarm>, Errno> {
+fn interval_timer(caller: &Caller, which: i32) -> Result<&Arc<Alarm>, Errno> {
     let which = match which {
         ITIMER_REAL => Interval::Real,
         ITIMER_VIRTUAL => Interval::Virtual,
@@ -27,7 +29,10 @@ fn interval_timer<'a>(caller: &'a Caller, which: i32) -> Result<&'a Arc<Alarm>, 
 fn to_itimerval((left_ns, interval_ns): (u64, u64)) -> Itimerval {
     // A microsecond is the least that can be told, and nothing left means not set.
     let left_ns = if left_ns == 0 { 0 } else { left_ns.max(1000) };
-    Itimerval { it_interval: Timeval::from_nanoseconds(interval_ns), it_value: Timeval::from_nanoseconds(left_ns) }
+    Itimerval {
+        it_interval: Timeval::from_nanoseconds(interval_ns),
+        it_value: Timeval::from_nanoseconds(left_ns),
+    }
 }
 
 /// Sets an alarm a distance ahead; 0 takes it back.

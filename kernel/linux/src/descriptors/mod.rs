@@ -81,7 +81,13 @@ impl Descriptors {
     }
 
     /// Lets `descriptor` name `file`, closing what it named before: EBADF at the limit, EBUSY.
-    pub fn replace(&self, descriptor: usize, file: Arc<OpenFile>, closes_on_exec: bool, limit: usize) -> Result<(), Errno> {
+    pub fn replace(
+        &self,
+        descriptor: usize,
+        file: Arc<OpenFile>,
+        closes_on_exec: bool,
+        limit: usize,
+    ) -> Result<(), Errno> {
         if descriptor >= limit {
             return Err(Errno::EBADF);
         }

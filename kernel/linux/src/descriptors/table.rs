@@ -78,13 +78,6 @@ impl<T: Clone> Table<T> {
         }
     }
 
-    /// Reserves and fills in one step.
-    pub fn insert(&mut self, value: T, closes_on_exec: bool, least: usize, limit: usize) -> Result<usize, Errno> {
-        let number = self.reserve(least, limit)?;
-        self.fill(number, value, closes_on_exec);
-        Ok(number)
-    }
-
     /// Lets `number` name `value`, whatever it named before; that is given back. EBUSY when the number is reserved by an open that is still under way, as in Linux.
     pub fn replace(&mut self, number: usize, value: T, closes_on_exec: bool) -> Result<Option<T>, Errno> {
         self.grow(number + 1)?;
@@ -120,7 +113,12 @@ impl<T: Clone> Table<T> {
     }
 
     /// Frees and gives back the first number in `first..=last` that `choose` wants.
-    pub fn remove_next(&mut self, first: usize, last: usize, closing_on_exec_only: bool) -> Option<(usize, T)> {
+    pub fn remove_next(
+        &mut self,
+        first: usize,
+        last: usize,
+        closing_on_exec_only: bool,
+    ) -> Option<(usize, T)> {
         let end = self.slots.len().min(last.saturating_add(1));
         for number in first..end {
             let wanted = match self.slots.get(number) {
@@ -286,6 +284,20 @@ mod tests {
             closed += 1;
         }
         assert_eq!((closed, table.count()), (65, 65));
+    }
+
+    impl<T: Clone> Table<T> {
+        fn insert(
+            &mut self,
+            value: T,
+            closes_on_exec: bool,
+            least: usize,
+            limit: usize,
+        ) -> Result<usize, Errno> {
+            let number = self.reserve(least, limit)?;
+            self.fill(number, value, closes_on_exec);
+            Ok(number)
+        }
     }
 
     proptest! {

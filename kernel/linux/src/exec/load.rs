@@ -106,7 +106,12 @@ fn interpreter_path(file: &Arc<dyn File>, image: &Image<'_>) -> Result<Option<Ve
 }
 
 /// Loads `executable`, whose first bytes are `head`.
-pub fn load(caller: &mut Caller, executable: &Executable, head: &[u8], start: &Start<'_>) -> Result<Loaded, Errno> {
+pub fn load(
+    caller: &mut Caller,
+    executable: &Executable,
+    head: &[u8],
+    start: &Start<'_>,
+) -> Result<Loaded, Errno> {
     let header = Header::parse(head).map_err(refuse)?;
     let table = read_table(&executable.file, &header)?;
     let image = Image::parse(header, &table).map_err(refuse)?;
@@ -150,11 +155,18 @@ pub fn load(caller: &mut Caller, executable: &Executable, head: &[u8], start: &S
 
     let stack_protection = Protection::READ | Protection::WRITE;
     let executable_stack = image.stack_is_executable == Some(true);
-    let top = space.map_stack(if executable_stack { stack_protection | Protection::EXECUTE } else { stack_protection })?;
+    let top = space.map_stack(if executable_stack {
+        stack_protection | Protection::EXECUTE
+    } else {
+        stack_protection
+    })?;
     let vdso: Option<u64> = None;
     let auxiliary = auxiliary(caller, &image, bias, program_entry, interpreter_base, vdso, start);
-    let strings =
-        Strings { path: start.path, arguments: &start.lists.arguments, environment: &start.lists.environment };
+    let strings = Strings {
+        path: start.path,
+        arguments: &start.lists.arguments,
+        environment: &start.lists.environment,
+    };
     let mut random = [0; 16];
     crate::random::fill(&mut random);
     let stack = stack::build(top.0 as u64, &strings, random, &auxiliary)?;
@@ -190,7 +202,11 @@ fn bias_at(base: u64, image: &Image<'_>) -> Result<u64, Errno> {
 }
 
 /// Loads the program interpreter wherever there is room. Returns its first instruction and its base.
-fn load_interpreter(space: &Arc<AddressSpace>, executable: &Executable, root: &Path) -> Result<(u64, u64), Errno> {
+fn load_interpreter(
+    space: &Arc<AddressSpace>,
+    executable: &Executable,
+    root: &Path,
+) -> Result<(u64, u64), Errno> {
     let mut head = [0; elf::HEADER_LENGTH];
     let len = read_at(&executable.file, 0, &mut head)?;
     let foreign = |_| Errno::ELIBBAD;
@@ -214,8 +230,14 @@ fn load_interpreter(space: &Arc<AddressSpace>, executable: &Executable, root: &P
 /// Finds room for `len` bytes. Nobody else uses the space yet, so it stays free.
 fn reserve(space: &Arc<AddressSpace>, len: usize) -> Result<UserAddress, Errno> {
     let flags = MapFlags::NORESERVE;
-    let found =
-        space.map(UserAddress::NULL, len, Protection::empty(), MapKind::Private, Backing::Anonymous, flags)?;
+    let found = space.map(
+        UserAddress::NULL,
+        len,
+        Protection::empty(),
+        MapKind::Private,
+        Backing::Anonymous,
+        flags,
+    )?;
     space.unmap(found, len)?;
     Ok(found)
 }
@@ -268,7 +290,9 @@ fn map_segment(
             file: Some(file),
             may_write: false,
         };
-        space.map(start, file_pages, protection, MapKind::Private, backing, MapFlags::FIXED_NOREPLACE).map_err(overlap)?;
+        space
+            .map(start, file_pages, protection, MapKind::Private, backing, MapFlags::FIXED_NOREPLACE)
+            .map_err(overlap)?;
         let end = inside + file_len;
         if memory_len > file_len && end < file_pages && protection.contains(Protection::WRITE) {
             zero(space, UserAddress(start.0 + end), file_pages - end)?;

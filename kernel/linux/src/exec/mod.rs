@@ -61,7 +61,12 @@ pub struct Executable {
 }
 
 /// Replaces the caller's program. Returns only to say what went wrong, or to begin the new program.
-pub fn execute(caller: &mut Caller, at: Place, arguments: UserAddress, environment: UserAddress) -> Result<usize, Errno> {
+pub fn execute(
+    caller: &mut Caller,
+    at: Place,
+    arguments: UserAddress,
+    environment: UserAddress,
+) -> Result<usize, Errno> {
     let path = calls::read_path(at.path)?;
     let limit = strings::limit_bytes(caller.process.limits.soft(RLIMIT_STACK));
     let lists = Lists::read(arguments, environment, limit)?;
@@ -70,7 +75,12 @@ pub fn execute(caller: &mut Caller, at: Place, arguments: UserAddress, environme
 }
 
 /// As [`execute`], with what the kernel itself has in hand: how the first program starts.
-pub fn execute_kernel(caller: &mut Caller, path: &[u8], arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) -> Result<(), Errno> {
+pub fn execute_kernel(
+    caller: &mut Caller,
+    path: &[u8],
+    arguments: Vec<Vec<u8>>,
+    environment: Vec<Vec<u8>>,
+) -> Result<(), Errno> {
     let limit = strings::limit_bytes(caller.process.limits.soft(RLIMIT_STACK));
     let executable = open(caller, calls::look_up(caller, abi::fcntl::AT_FDCWD, path, Lookup::FOLLOW)?)?;
     execute_found(caller, executable, path.to_vec(), Lists { arguments, environment }, limit)?;

@@ -42,12 +42,18 @@ pub struct Image {
 
 /// Bytes that strings and pointers of an argument list need: what is compared with the limit.
 pub fn len_bytes(strings: &Strings<'_>) -> usize {
-    let text = |list: &[Vec<u8>]| list.iter().fold(0usize, |sum, text| sum.saturating_add(text.len() + 1 + 8));
+    let text =
+        |list: &[Vec<u8>]| list.iter().fold(0usize, |sum, text| sum.saturating_add(text.len() + 1 + 8));
     text(strings.arguments).saturating_add(text(strings.environment)).saturating_add(strings.path.len() + 1)
 }
 
 /// Builds the image that ends at `top`. `auxiliary` lacks what only this function knows: the addresses of the path, the platform's name and the random bytes.
-pub fn build(top: u64, strings: &Strings<'_>, random: [u8; 16], auxiliary: &[AuxEntry]) -> Result<Image, Errno> {
+pub fn build(
+    top: u64,
+    strings: &Strings<'_>,
+    random: [u8; 16],
+    auxiliary: &[AuxEntry],
+) -> Result<Image, Errno> {
     let mut text = Text { bytes: Vec::new() };
     let argument_offsets = text.push_all(strings.arguments)?;
     let environment_offsets = text.push_all(strings.environment)?;

@@ -41,7 +41,12 @@ impl Lists {
     }
 
     /// Puts the interpreter of a script in front: its name, its argument, the script's path in place of the script's own first argument.
-    pub fn interpret(&mut self, interpreter: &[u8], argument: Option<&[u8]>, script: &[u8]) -> Result<(), Errno> {
+    pub fn interpret(
+        &mut self,
+        interpreter: &[u8],
+        argument: Option<&[u8]>,
+        script: &[u8],
+    ) -> Result<(), Errno> {
         let mut front = Vec::new();
         front.try_reserve(self.arguments.len() + 3).map_err(|_| Errno::ENOMEM)?;
         front.push(interpreter.to_vec());

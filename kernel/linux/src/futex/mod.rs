@@ -9,7 +9,7 @@ use threads::futex::{self, FutexKey};
 
 /// The key of a word: EINVAL where it is not aligned, EFAULT where it cannot be a program's.
 pub fn key(space: &AddressSpace, word: UserAddress, is_private: bool) -> Result<FutexKey, Errno> {
-    if word.0 % size_of::<u32>() != 0 {
+    if !word.0.is_multiple_of(size_of::<u32>()) {
         return Err(Errno::EINVAL);
     }
     if !word.is_user_range(size_of::<u32>()) {

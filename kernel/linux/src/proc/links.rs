@@ -66,7 +66,7 @@ impl DescriptorDirectory {
 
     fn node_number(&self, number: u64) -> u64 {
         let kind = if self.shows_details { 3 } else { 2 };
-        (self.subject.process.pid() as u64) << 13 | kind << 10 | number % 1024
+        (self.subject.process.pid() as u64) << 13 | kind << 10 | (number % 1024)
     }
 }
 
@@ -87,17 +87,20 @@ impl Directory for DescriptorDirectory {
                 put!(text, "mnt_id:\t{}\nino:\t{}\n", file.path().mount.id(), file.metadata().inode);
                 Ok(())
             };
-            return Ok(Arc::new(Node::text(read).permissions(0o444).numbered(self.node_number(number as u64))));
+            return Ok(Arc::new(
+                Node::text(read).permissions(0o444).numbered(self.node_number(number as u64)),
+            ));
         }
         let flags = file.flags();
-        let permissions = 0o100 | if flags.can_read() { 0o400 } else { 0 } | if flags.can_write() { 0o200 } else { 0 };
-        let current = subject.clone();
+        let permissions =
+            0o100 | if flags.can_read() { 0o400 } else { 0 } | if flags.can_write() { 0o200 } else { 0 };
         let node = Node::link(move |who| {
             check(&subject, who)?;
             Ok(Link::Place(find(&subject, number)?.path().clone()))
         });
         let node = node.permissions(permissions).numbered(self.node_number(number as u64));
-        Ok(Arc::new(node.current_while(move || find(&current, number).is_ok())))
+        // A number names another file as soon as it is closed and opened: it is looked up each time.
+        Ok(Arc::new(node.current_while(|| false)))
     }
 
     fn list(&self, position: u64, visit: &mut dyn FnMut(Listed<'_>) -> bool) -> Result<(), Errno> {
@@ -110,7 +113,8 @@ impl Directory for DescriptorDirectory {
             }
             let mut name = Text::default();
             put!(&mut name, "{number}");
-            let entry = Listed { name: name.bytes(), number: self.node_number(number as u64), kind, next: at + 1 };
+            let entry =
+                Listed { name: name.bytes(), number: self.node_number(number as u64), kind, next: at + 1 };
             if !visit(entry) {
                 break;
             }

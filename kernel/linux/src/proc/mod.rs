@@ -20,9 +20,9 @@ mod system;
 
 use alloc::boxed::Box;
 
+use files::Superblock;
 use files::filesystem;
 use files::pseudo::{PseudoFileSystem, Tree};
-use files::Superblock;
 
 /// The types that statfs(2) shows (linux/magic.h).
 const PROC_MAGIC: i64 = 0x9fa0;
@@ -30,18 +30,26 @@ const SYSFS_MAGIC: i64 = 0x6265_6572;
 
 /// Makes `proc` and `sysfs` known to mount(2). Called once, at boot.
 pub fn start_file_systems() {
-    filesystem::register("proc", false, Box::new(|_| {
-        let root = Tree::in_front_of(processes::all());
-        system::register(&root);
-        settings::register(&root.add_directory("sys"));
-        processes::register(&root);
-        Ok(Superblock::new(PseudoFileSystem::new("proc", PROC_MAGIC, root)))
-    }));
-    filesystem::register("sysfs", false, Box::new(|_| {
-        let root = Tree::new();
-        sysfs::register(&root);
-        Ok(Superblock::new(PseudoFileSystem::new("sysfs", SYSFS_MAGIC, root)))
-    }));
+    filesystem::register(
+        "proc",
+        false,
+        Box::new(|_| {
+            let root = Tree::in_front_of(processes::all());
+            system::register(&root);
+            settings::register(&root.add_directory("sys"));
+            processes::register(&root);
+            Ok(Superblock::new(PseudoFileSystem::new("proc", PROC_MAGIC, root)))
+        }),
+    );
+    filesystem::register(
+        "sysfs",
+        false,
+        Box::new(|_| {
+            let root = Tree::new();
+            sysfs::register(&root);
+            Ok(Superblock::new(PseudoFileSystem::new("sysfs", SYSFS_MAGIC, root)))
+        }),
+    );
 }
 
 pub use system::set_command_line;

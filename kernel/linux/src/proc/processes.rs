@@ -1,6 +1,6 @@
 //! The numbers in /proc: a directory for each process, and in it one for each of its threads.
 
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
@@ -39,12 +39,16 @@ const ENTRIES: &[(&str, Kind, MakeNode)] = &[
     ("status", Kind::Regular, |subject| text(subject, status::status)),
     ("comm", Kind::Regular, comm),
     ("cmdline", Kind::Regular, |subject| program_bytes(subject, |layout| layout.arguments)),
-    ("environ", Kind::Regular, |subject| program_bytes(subject, |layout| layout.environment).permissions(0o400)),
+    ("environ", Kind::Regular, |subject| {
+        program_bytes(subject, |layout| layout.environment).permissions(0o400)
+    }),
     ("auxv", Kind::Regular, |subject| text(subject, auxiliary).permissions(0o400)),
     ("maps", Kind::Regular, |subject| text(subject, maps::maps)),
     ("smaps", Kind::Regular, |subject| text(subject, maps::smaps)),
     ("smaps_rollup", Kind::Regular, |subject| text(subject, maps::rollup)),
-    ("fd", Kind::Directory, |subject| Node::directory(DescriptorDirectory::links(subject)).permissions(0o500)),
+    ("fd", Kind::Directory, |subject| {
+        Node::directory(DescriptorDirectory::links(subject)).permissions(0o500)
+    }),
     ("fdinfo", Kind::Directory, |subject| Node::directory(DescriptorDirectory::details(subject))),
     ("exe", Kind::Symlink, |subject| links::place(subject, links::executable)),
     ("cwd", Kind::Symlink, |subject| links::place(subject, links::working_directory)),
@@ -110,7 +114,8 @@ fn oom_adjustment(subject: &Subject) -> Node {
             return Err(Errno::EINVAL);
         }
         let is_better = number < changed.process.oom_adjustment.load(Ordering::Relaxed) as i32;
-        let may = Task::current().is_none_or(|task| task.credentials().has(abi::capability::CAP_SYS_RESOURCE));
+        let may =
+            Task::current().is_none_or(|task| task.credentials().has(abi::capability::CAP_SYS_RESOURCE));
         if is_better && !may {
             return Err(Errno::EACCES);
         }
@@ -144,9 +149,9 @@ impl Directory for OneProcess {
     fn lookup(&self, name: &[u8]) -> Result<Arc<Node>, Errno> {
         let (uid, gid) = owner(&self.0);
         let finish = |node: Node, index| {
-            let alive = Arc::downgrade(&self.0.process);
+            let is_listed = self.0.process.is_listed.clone();
             let node = node.owned_by(uid, gid).numbered(self.node_number(index));
-            Arc::new(node.current_while(move || is_listed(&alive)))
+            Arc::new(node.current_while(move || is_listed.load(Ordering::Acquire)))
         };
         if !self.0.is_thread && name == b"task" {
             let threads = Arc::new(Threads(self.0.process.clone()));
@@ -175,19 +180,12 @@ impl Directory for OneProcess {
     }
 }
 
-/// Whether the process still has its number.
-fn is_listed(process: &Weak<Process>) -> bool {
-    let Some(process) = process.upgrade() else { return false };
-    let listed = process.namespaces.pids.process(process.pid());
-    listed.is_some_and(|listed| Arc::ptr_eq(&listed, &process))
-}
-
 fn directory(subject: Subject) -> Arc<Node> {
     let (uid, gid) = owner(&subject);
     let number = (subject.id() as u64) << 13 | if subject.is_thread { 1 } else { 0 };
-    let process = Arc::downgrade(&subject.process);
+    let is_listed = subject.process.is_listed.clone();
     let node = Node::directory(Arc::new(OneProcess(subject))).owned_by(uid, gid).numbered(number);
-    Arc::new(node.current_while(move || is_listed(&process)))
+    Arc::new(node.current_while(move || is_listed.load(Ordering::Acquire)))
 }
 
 /// Lists numbers that ascend; the position after a number is the number and three.
@@ -199,8 +197,12 @@ fn list_numbers(numbers: &[i32], position: u64, visit: &mut dyn FnMut(Listed<'_>
         }
         let mut name = Text::default();
         put!(&mut name, "{number}");
-        let entry =
-            Listed { name: name.bytes(), number: (number as u64) << 13 | mark, kind: Kind::Directory, next: at + 1 };
+        let entry = Listed {
+            name: name.bytes(),
+            number: (number as u64) << 13 | mark,
+            kind: Kind::Directory,
+            next: at + 1,
+        };
         if !visit(entry) {
             break;
         }

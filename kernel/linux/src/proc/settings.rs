@@ -14,17 +14,23 @@ use crate::release;
 
 /// A file that always says the same.
 fn constant(tree: &Tree, name: &str, value: &'static str) {
-    tree.add(name, Node::text(move |text| {
-        put!(text, "{value}\n");
-        Ok(())
-    }));
+    tree.add(
+        name,
+        Node::text(move |text| {
+            put!(text, "{value}\n");
+            Ok(())
+        }),
+    );
 }
 
 fn number(tree: &Tree, name: &str, value: u64) {
-    tree.add(name, Node::text(move |text| {
-        put!(text, "{value}\n");
-        Ok(())
-    }));
+    tree.add(
+        name,
+        Node::text(move |text| {
+            put!(text, "{value}\n");
+            Ok(())
+        }),
+    );
 }
 
 /// One line of what was written, without its end.
@@ -55,31 +61,40 @@ fn kernel(tree: &Arc<Tree>) {
     constant(tree, "cap_last_cap", "40");
     number(tree, "pid_max", PID_MAX as u64);
     number(tree, "ngroups_max", crate::calls::GROUPS_MAX as u64);
-    tree.add("threads-max", Node::text(|text| {
-        let limit = crate::init().map_or(0, |init| init.limits.soft(abi::resource::RLIMIT_NPROC) * 2);
-        put!(text, "{limit}\n");
-        Ok(())
-    }));
+    tree.add(
+        "threads-max",
+        Node::text(|text| {
+            let limit = crate::init().map_or(0, |init| init.limits.soft(abi::resource::RLIMIT_NPROC) * 2);
+            put!(text, "{limit}\n");
+            Ok(())
+        }),
+    );
     name(tree, "hostname", |names| names.host(), |names, value| names.set_host(value));
     name(tree, "domainname", |names| names.domain(), |names, value| names.set_domain(value));
     let random = tree.add_directory("random");
     constant(&random, "poolsize", "256");
     constant(&random, "entropy_avail", "256");
-    random.add("uuid", Node::text(|text| {
-        uuid(text);
-        Ok(())
-    }));
+    random.add(
+        "uuid",
+        Node::text(|text| {
+            uuid(text);
+            Ok(())
+        }),
+    );
     let boot: machine::sync::Once<Vec<u8>> = machine::sync::Once::new();
-    random.add("boot_id", Node::text(move |text| {
-        if boot.get().is_none() {
-            let mut made = Text::default();
-            uuid(&mut made);
-            // Of two readers that come first, one's stays.
-            let _ = boot.set(made.bytes().to_vec());
-        }
-        text.push(boot.get().map_or(&[][..], |id| id));
-        Ok(())
-    }));
+    random.add(
+        "boot_id",
+        Node::text(move |text| {
+            if boot.get().is_none() {
+                let mut made = Text::default();
+                uuid(&mut made);
+                // Of two readers that come first, one's stays.
+                let _ = boot.set(made.bytes().to_vec());
+            }
+            text.push(boot.get().map_or(&[][..], |id| id));
+            Ok(())
+        }),
+    );
 }
 
 /// A random UUID (RFC 9562, version 4).

@@ -99,7 +99,8 @@ pub fn stat(subject: &Subject, text: &mut Text) {
     let process = &subject.process;
     let group = process.group();
     let terminal = group.session().terminal();
-    let (tty, foreground) = terminal.map_or((0, -1), |terminal| (terminal.device(), terminal.foreground() as i64));
+    let (tty, foreground) =
+        terminal.map_or((0, -1), |terminal| (terminal.device(), terminal.foreground() as i64));
     let usage = match &subject.task {
         Some(task) if subject.is_thread => crate::process::account::Usage::of(task),
         _ => process.account.times(process),
@@ -107,7 +108,8 @@ pub fn stat(subject: &Subject, text: &mut Text) {
     let children = process.account.children();
     let thread = subject.task.as_ref().and_then(|task| task.thread());
     let nice = thread.as_ref().map_or(0, |thread| thread.nice());
-    let (policy, real_time, shown) = priority(thread.as_ref().map_or(Policy::Normal, |thread| thread.policy()), nice);
+    let (policy, real_time, shown) =
+        priority(thread.as_ref().map_or(Policy::Normal, |thread| thread.policy()), nice);
     let cpu = thread.as_ref().map_or(0, |thread| thread.cpu());
     let (live_threads, exit_code) = {
         let state = process.state.lock();
@@ -133,7 +135,14 @@ pub fn stat(subject: &Subject, text: &mut Text) {
     put!(text, " {shown} {nice} {} 0 {}", live_threads.max(1), ticks(start_ns));
     put!(text, " {} {} {limit}", statistics.virtual_pages * PAGE_SIZE, statistics.resident_pages());
     put!(text, " {} {} {} 0 0", layout.code.0, layout.code.1, layout.stack_start);
-    put!(text, " {} {} {} {} 0 0 0", words.private & 0x7fff_ffff, words.blocked & 0x7fff_ffff, words.ignored & 0x7fff_ffff, words.caught & 0x7fff_ffff);
+    put!(
+        text,
+        " {} {} {} {} 0 0 0",
+        words.private & 0x7fff_ffff,
+        words.blocked & 0x7fff_ffff,
+        words.ignored & 0x7fff_ffff,
+        words.caught & 0x7fff_ffff
+    );
     put!(text, " {exit_signal} {cpu} {real_time} {policy} 0 0 0");
     put!(text, " {} {} {}", layout.data.0, layout.data.1, layout.break_start);
     put!(text, " {} {}", layout.arguments.0, layout.arguments.1);
@@ -169,7 +178,8 @@ pub fn status(subject: &Subject, text: &mut Text) {
         let who = task.credentials();
         put!(text, "Uid:\t{}\t{}\t{}\t{}\n", who.uid, who.euid, who.suid, who.fsuid);
         put!(text, "Gid:\t{}\t{}\t{}\t{}\n", who.gid, who.egid, who.sgid, who.fsgid);
-        let size = task.descriptors().and_then(|table| table.numbers().ok()).map_or(0, |numbers| numbers.len());
+        let size =
+            task.descriptors().and_then(|table| table.numbers().ok()).map_or(0, |numbers| numbers.len());
         put!(text, "FDSize:\t{}\nGroups:\t", size.next_multiple_of(64));
         for group in &*who.groups {
             put!(text, "{group} ");
@@ -188,7 +198,13 @@ pub fn status(subject: &Subject, text: &mut Text) {
     let queued = process.state.lock().pending.len();
     put!(text, "Threads:\t{live_threads}\nSigQ:\t{queued}/{}\n", process.limits.pending_signals());
     put!(text, "SigPnd:\t{:016x}\nShdPnd:\t{:016x}\n", words.private, words.shared);
-    put!(text, "SigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n", words.blocked, words.ignored, words.caught);
+    put!(
+        text,
+        "SigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n",
+        words.blocked,
+        words.ignored,
+        words.caught
+    );
     if let Some(task) = &subject.task {
         let who = task.credentials();
         put!(text, "CapInh:\t{:016x}\nCapPrm:\t{:016x}\n", who.inheritable.0, who.permitted.0);
@@ -230,7 +246,8 @@ fn affinity(task: &Task, text: &mut Text) {
     let words = machine::cpu::count().div_ceil(32);
     put!(text, "Cpus_allowed:\t");
     for index in (0..words).rev() {
-        let word = (0..32).filter(|bit| mask.contains(index * 32 + bit) && index * 32 + bit < machine::cpu::count());
+        let word =
+            (0..32).filter(|bit| mask.contains(index * 32 + bit) && index * 32 + bit < machine::cpu::count());
         let word = word.fold(0u32, |sum, bit| sum | 1 << bit);
         put!(text, "{word:x}{}", if index > 0 { "," } else { "\n" });
     }

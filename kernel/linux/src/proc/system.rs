@@ -18,9 +18,12 @@ use crate::process::account::ticks;
 use crate::process::place::Directories;
 use crate::{processor, release};
 
+/// Writes a file's text.
+type WriteText = fn(&mut Text);
+
 /// Registers everything.
 pub fn register(root: &Tree) {
-    let files: [(&str, fn(&mut Text)); 16] = [
+    let files: [(&str, WriteText); 16] = [
         ("meminfo", memory),
         ("cpuinfo", processors),
         ("stat", statistics),
@@ -156,7 +159,8 @@ fn averages(text: &mut Text) {
         let average = average + one / 200;
         put!(text, "{}.{:02} ", average >> load::FIXED_SHIFT, (average % one) * 100 / one);
     }
-    let (total, last) = namespaces().map_or((0, 0), |namespaces| (namespaces.pids.task_count(), namespaces.pids.last()));
+    let (total, last) =
+        namespaces().map_or((0, 0), |namespaces| (namespaces.pids.task_count(), namespaces.pids.last()));
     put!(text, "{}/{total} {last}\n", load::running().max(1));
 }
 

@@ -85,7 +85,13 @@ const TIMER_SLACK_NS: u64 = 50_000;
 
 impl Caller {
     /// The caller that will run `task`.
-    pub fn new(task: Arc<Task>, context: UserContext, space: Arc<AddressSpace>, descriptors: Arc<Descriptors>, place: Arc<Place>) -> Self {
+    pub fn new(
+        task: Arc<Task>,
+        context: UserContext,
+        space: Arc<AddressSpace>,
+        descriptors: Arc<Descriptors>,
+        place: Arc<Place>,
+    ) -> Self {
         let process = task.process().clone();
         let credentials = task.credentials();
         Self {

@@ -100,8 +100,11 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
     let reserved = namespaces.pids.allocate()?;
     let tid = reserved.pid();
 
-    let descriptors =
-        if flags.contains(CloneFlags::FILES) { caller.descriptors.clone() } else { caller.descriptors.duplicate()? };
+    let descriptors = if flags.contains(CloneFlags::FILES) {
+        caller.descriptors.clone()
+    } else {
+        caller.descriptors.duplicate()?
+    };
     let place = if flags.contains(CloneFlags::FS) { caller.place.clone() } else { caller.place.duplicate() };
     let space = if flags.contains(CloneFlags::VM) { caller.space.clone() } else { caller.space.fork()? };
 
@@ -151,14 +154,16 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
     reserved.keep();
     let parent = threads::current();
     let builder = threads::Builder::new(&parent.name()).inherit(&parent).space(child.space.space().clone());
-    if builder.spawn(move || begin(child, set_child_tid)).is_err() {
+    let Ok(thread) = builder.build(move || begin(child, set_child_tid)) else {
         withdraw(&task, is_thread);
         return Err(Errno::ENOMEM);
-    }
+    };
     if flags.contains(CloneFlags::PARENT_SETTID) {
-        // Linux ignores an address that cannot be written, too.
+        // Before the child runs: the word may be the one that its end clears. Linux ignores an address that cannot be written, too.
         let _ = user::write_value(UserAddress(arguments.parent_tid as usize), &tid);
     }
+    thread.begin();
+    drop(thread);
     if let Some(vfork) = vfork {
         vfork.wait(caller);
     }

@@ -126,7 +126,8 @@ fn heir(process: &Arc<Process>) -> Option<Arc<Process>> {
     let init = process.namespaces.init.get().and_then(Weak::upgrade);
     let mut ancestor = process.parent();
     while let Some(candidate) = ancestor {
-        if candidate.is_subreaper.load(Ordering::Relaxed) && !candidate.is_ending() && !candidate.is_zombie() {
+        if candidate.is_subreaper.load(Ordering::Relaxed) && !candidate.is_ending() && !candidate.is_zombie()
+        {
             return Some(candidate);
         }
         ancestor = candidate.parent();
@@ -185,7 +186,8 @@ fn tell_parent(parent: &Arc<Process>, child: &Arc<Process>, status: WaitStatus) 
             WaitStatus::Stopped(_) | WaitStatus::Continued => (CLD_EXITED, 0),
         };
         let uid = *child.last_uid.get().unwrap_or(&0);
-        let mut info = SigInfo::child(code, child.pid(), uid, value, usage.user_ticks(), usage.system_ticks());
+        let mut info =
+            SigInfo::child(code, child.pid(), uid, value, usage.user_ticks(), usage.system_ticks());
         info.si_signo = signal.number();
         // Refused only when a real-time exit signal finds a full queue; the parent is woken all the same.
         let _ = send::to_process(parent, signal, info);

@@ -7,8 +7,8 @@ use abi::Errno;
 use files::terminal::Terminal;
 use machine::sync::{Rank, SpinLock};
 
-use super::ids::{Pid, PidNamespace};
 use super::Process;
+use super::ids::{Pid, PidNamespace};
 
 /// A session: process groups that share a controlling terminal.
 pub struct Session {

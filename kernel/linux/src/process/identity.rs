@@ -45,7 +45,12 @@ pub fn set_user(old: &Credentials, uid: u32, keeps: bool) -> Result<Credentials,
 }
 
 /// setreuid(2).
-pub fn set_real_and_effective_user(old: &Credentials, real: u32, effective: u32, keeps: bool) -> Result<Credentials, Errno> {
+pub fn set_real_and_effective_user(
+    old: &Credentials,
+    real: u32,
+    effective: u32,
+    keeps: bool,
+) -> Result<Credentials, Errno> {
     let mut new = old.clone();
     let may = old.has(CAP_SETUID);
     if real != KEEP {
@@ -101,7 +106,11 @@ pub fn set_group(old: &Credentials, gid: u32) -> Result<Credentials, Errno> {
 }
 
 /// setregid(2).
-pub fn set_real_and_effective_group(old: &Credentials, real: u32, effective: u32) -> Result<Credentials, Errno> {
+pub fn set_real_and_effective_group(
+    old: &Credentials,
+    real: u32,
+    effective: u32,
+) -> Result<Credentials, Errno> {
     let mut new = old.clone();
     let may = old.has(CAP_SETGID);
     if real != KEEP {
@@ -153,7 +162,11 @@ pub fn set_supplementary(old: &Credentials, groups: &[u32]) -> Result<Credential
 
 /// What execve(2) of a file gives: set-user-ID and set-group-ID, and capabilities by the rule of capabilities(7) for files without their own. Returns whether privileges were
 /// gained, which AT_SECURE tells the program.
-pub fn execute(old: &Credentials, file: files::credentials::Ownership, may_gain: bool) -> (Credentials, bool) {
+pub fn execute(
+    old: &Credentials,
+    file: files::credentials::Ownership,
+    may_gain: bool,
+) -> (Credentials, bool) {
     use abi::stat::{S_ISGID, S_ISUID, S_IXGRP};
     let mut new = old.clone();
     if may_gain && file.mode & S_ISUID != 0 {

@@ -69,8 +69,8 @@ impl PidNamespace {
             let step = |pid: Pid| Some(if pid + 1 >= PID_MAX { FIRST_REUSED } else { pid + 1 });
             let pid = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).unwrap_or(1);
             let mut shard = self.shard(pid).lock();
-            if !shard.contains_key(&pid) {
-                shard.insert(pid, Entry { task: Some(Weak::new()), ..Entry::default() });
+            if let alloc::collections::btree_map::Entry::Vacant(place) = shard.entry(pid) {
+                place.insert(Entry { task: Some(Weak::new()), ..Entry::default() });
                 self.last.store(pid, Ordering::Relaxed);
                 return Ok(Reserved { ids: self, pid });
             }
@@ -182,7 +182,9 @@ impl PidNamespace {
                 break;
             }
             let room = all.capacity() - all.len();
-            all.extend(shard.lock().values().filter_map(|entry| entry.process.as_ref()?.upgrade()).take(room));
+            all.extend(
+                shard.lock().values().filter_map(|entry| entry.process.as_ref()?.upgrade()).take(room),
+            );
         }
         all.sort_by_key(|process: &Arc<Process>| process.pid());
         all

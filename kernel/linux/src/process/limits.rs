@@ -60,7 +60,8 @@ impl Limits {
 
     /// Sets both limits on `resource`. Whether the caller may is the caller's question.
     pub fn set(&self, resource: u32, limit: Rlimit64) {
-        if let (Some(soft), Some(hard)) = (self.soft.get(resource as usize), self.hard.get(resource as usize)) {
+        if let (Some(soft), Some(hard)) = (self.soft.get(resource as usize), self.hard.get(resource as usize))
+        {
             soft.store(limit.rlim_cur, Ordering::Relaxed);
             hard.store(limit.rlim_max, Ordering::Relaxed);
         }

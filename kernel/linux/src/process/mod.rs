@@ -79,6 +79,8 @@ pub struct Process {
     pub account: Account,
     /// Interval timers and POSIX timers.
     pub timers: Timers,
+    /// Whether its number still names it. Apart from the process, so that it can be asked without one, whatever locks are held.
+    pub is_listed: Arc<AtomicBool>,
     /// The real user of the last thread, once it has ended.
     pub last_uid: Once<u32>,
     /// The name of the last thread, once it has ended.
@@ -198,6 +200,7 @@ impl Process {
             limits: new.limits,
             account: Account::default(),
             timers: Timers::new(),
+            is_listed: Arc::new(AtomicBool::new(true)),
             last_uid: Once::new(),
             last_name: Once::new(),
             signal_arrived: PollSource::new(),

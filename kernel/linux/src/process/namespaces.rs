@@ -4,6 +4,7 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use abi::system::UTSNAME_LENGTH;
+use files::socket::unix::UnixNamespace;
 use machine::sync::{Once, Rank, SpinLock};
 
 use super::Process;
@@ -15,6 +16,8 @@ pub struct Namespaces {
     pub pids: Arc<PidNamespace>,
     /// Names of the machine.
     pub names: Names,
+    /// Abstract names of AF_UNIX.
+    pub sockets: Arc<UnixNamespace>,
     /// The first process: it adopts orphans.
     pub init: Once<Weak<Process>>,
 }
@@ -22,7 +25,12 @@ pub struct Namespaces {
 impl Namespaces {
     /// New namespaces, with nothing in them.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { pids: Arc::new(PidNamespace::new()), names: Names::new(), init: Once::new() })
+        Arc::new(Self {
+            pids: Arc::new(PidNamespace::new()),
+            names: Names::new(),
+            sockets: UnixNamespace::new(),
+            init: Once::new(),
+        })
     }
 }
 

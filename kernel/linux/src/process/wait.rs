@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::sched::{WaitFlags, WaitStatus};
+use machine::sync::atomic::Ordering;
 use threads::{Wait, WaitError};
 
 use super::account::Usage;
@@ -125,5 +126,6 @@ fn examine(child: &Process, flags: WaitFlags) -> Seen {
 
 /// Gives up the number of a process that nobody will ask for again.
 pub fn release(child: &Process) {
+    child.is_listed.store(false, Ordering::Release);
     child.namespaces.pids.retire_process(child.pid());
 }

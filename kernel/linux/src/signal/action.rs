@@ -14,7 +14,10 @@ pub enum Disposition {
     /// Runs a handler.
     Handle(SigAction),
     /// Ends the process; the flag says that Linux would write a core file.
-    Terminate { dumps: bool },
+    Terminate {
+        /// Whether Linux would write one.
+        dumps: bool,
+    },
     /// Stops the process.
     Stop,
 }

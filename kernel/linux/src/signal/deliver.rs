@@ -3,11 +3,13 @@
 use abi::Errno;
 use abi::sched::WaitStatus;
 use abi::signal::frame::{
-    FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FpState, RtSigFrame, SigContext, SoftwareBytes,
-    UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS, UContext,
+    FP_XSTATE_MAGIC1, FP_XSTATE_MAGIC2, FP_XSTATE_MAGIC2_SIZE, FpState, RtSigFrame, SigContext,
+    SoftwareBytes, UC_FP_XSTATE, UC_SIGCONTEXT_SS, UC_STRICT_RESTORE_SS, UContext,
 };
 use abi::signal::info::SigInfo;
-use abi::signal::{ActionFlags, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigAction, SigAltStack, SigSet, Signal};
+use abi::signal::{
+    ActionFlags, SS_AUTODISARM, SS_DISABLE, SS_ONSTACK, SigAction, SigAltStack, SigSet, Signal,
+};
 use alloc::vec::Vec;
 use machine::address::UserAddress;
 use machine::context::Registers;
@@ -184,7 +186,9 @@ fn build(caller: &mut Caller, signal: Signal, info: &SigInfo, action: &SigAction
     let frame = RtSigFrame {
         pretcode: action.sa_restorer,
         uc: UContext {
-            uc_flags: UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS | if extended.len() > LEGACY_LEN { UC_FP_XSTATE } else { 0 },
+            uc_flags: UC_SIGCONTEXT_SS
+                | UC_STRICT_RESTORE_SS
+                | if extended.len() > LEGACY_LEN { UC_FP_XSTATE } else { 0 },
             uc_link: 0,
             uc_stack: reported_stack(&caller.alternate_stack, registers.rsp),
             uc_mcontext: context,
@@ -340,7 +344,11 @@ fn read_extended(caller: &mut Caller, address: u64) -> Result<Vec<u8>, Errno> {
 }
 
 /// Sets the alternate stack (sigaltstack(2)): EPERM while the thread runs on it, EINVAL for flags that there are not, ENOMEM when it is too small.
-pub fn set_alternate_stack(current: &mut SigAltStack, new: SigAltStack, stack_pointer: u64) -> Result<(), Errno> {
+pub fn set_alternate_stack(
+    current: &mut SigAltStack,
+    new: SigAltStack,
+    stack_pointer: u64,
+) -> Result<(), Errno> {
     if is_on(current, stack_pointer) && current.ss_flags & SS_AUTODISARM == 0 {
         return Err(Errno::EPERM);
     }

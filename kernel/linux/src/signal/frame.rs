@@ -37,9 +37,15 @@ pub fn is_on(stack: &SigAltStack, stack_pointer: u64) -> bool {
 
 /// Chooses the place of a frame with `extended_len` bytes of extended state; `None` when it would leave the alternate stack, or the address space: the
 /// program cannot be told and is ended (sigaltstack(2), NOTES).
-pub fn place(stack_pointer: u64, alternate: &SigAltStack, wants_alternate: bool, extended_len: u64) -> Option<Placement> {
+pub fn place(
+    stack_pointer: u64,
+    alternate: &SigAltStack,
+    wants_alternate: bool,
+    extended_len: u64,
+) -> Option<Placement> {
     let is_already_on = is_on(alternate, stack_pointer);
-    let switches = wants_alternate && !is_already_on && alternate.ss_flags & SS_DISABLE == 0 && alternate.ss_size > 0;
+    let switches =
+        wants_alternate && !is_already_on && alternate.ss_flags & SS_DISABLE == 0 && alternate.ss_size > 0;
     let top = if switches {
         alternate.ss_sp.checked_add(alternate.ss_size)?
     } else {

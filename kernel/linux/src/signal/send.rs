@@ -104,7 +104,12 @@ pub fn end_all(process: &Arc<Process>) {
 }
 
 /// Whether `sender` may send `signal` to `target` (kill(2)).
-pub fn is_permitted(sender: &Process, credentials: &Credentials, target: &Process, signal: Option<Signal>) -> bool {
+pub fn is_permitted(
+    sender: &Process,
+    credentials: &Credentials,
+    target: &Process,
+    signal: Option<Signal>,
+) -> bool {
     let Some(theirs) = target.leader().map(|task| task.credentials()) else { return true };
     let ids = [theirs.suid, theirs.uid];
     credentials.has(CAP_KILL)
@@ -135,7 +140,8 @@ fn prepare(process: &Arc<Process>, target: Option<&Arc<Task>>, signal: Signal, i
     process.with_actions(|actions| {
         let does_default = actions.get(signal).sa_handler == SIG_DFL || SigSet::UNBLOCKABLE.contains(signal);
         if is_protected && does_default {
-            return false;
+            // A blocked one waits all the same: the process may want to take it by sigwait(3).
+            return is_blocked && !SigSet::UNBLOCKABLE.contains(signal);
         }
         is_blocked || !actions.is_ignored(signal)
     })

@@ -46,7 +46,9 @@ pub fn check_complete(process: &Arc<Process>) {
     let signal = {
         let mut state = process.state.lock();
         match state.stop {
-            Stop::Stopping(signal) if state.stopped_threads >= state.live_threads && state.live_threads > 0 => {
+            Stop::Stopping(signal)
+                if state.stopped_threads >= state.live_threads && state.live_threads > 0 =>
+            {
                 state.stop = Stop::Stopped(signal);
                 state.report = Some(WaitStatus::Stopped(signal.number() as u8));
                 signal
@@ -85,7 +87,14 @@ fn tell_parent(process: &Arc<Process>, code: i32, status: Signal) {
     if wants_signal {
         let times = process.account.times(process);
         let uid = process.leader().map_or(0, |task| task.credentials().uid);
-        let info = SigInfo::child(code, process.pid(), uid, status.number(), times.user_ticks(), times.system_ticks());
+        let info = SigInfo::child(
+            code,
+            process.pid(),
+            uid,
+            status.number(),
+            times.user_ticks(),
+            times.system_ticks(),
+        );
         // SIGCHLD is no real-time signal: it is never refused.
         let _ = to_process(&parent, Signal::SIGCHLD, info);
     }

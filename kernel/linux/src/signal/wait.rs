@@ -8,7 +8,11 @@ use threads::{Wait, WaitError, WaitQueue};
 use crate::process::Caller;
 
 /// Takes a signal of `wanted` that waits for the thread or its process, or sleeps until one arrives: EAGAIN past the deadline, EINTR when another signal came.
-pub fn take(caller: &mut Caller, wanted: SigSet, deadline_ns: Option<u64>) -> Result<(Signal, SigInfo), Errno> {
+pub fn take(
+    caller: &mut Caller,
+    wanted: SigSet,
+    deadline_ns: Option<u64>,
+) -> Result<(Signal, SigInfo), Errno> {
     let wanted = wanted.difference(SigSet::UNBLOCKABLE);
     if let Some(found) = take_now(caller, wanted) {
         return Ok(found);

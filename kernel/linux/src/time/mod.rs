@@ -55,7 +55,10 @@ impl Kind {
     pub fn new(id: i32) -> Result<Self, Errno> {
         match id {
             CLOCK_REALTIME | CLOCK_REALTIME_COARSE | CLOCK_REALTIME_ALARM | CLOCK_TAI => Ok(Self::Wall),
-            CLOCK_MONOTONIC | CLOCK_MONOTONIC_RAW | CLOCK_MONOTONIC_COARSE | CLOCK_BOOTTIME
+            CLOCK_MONOTONIC
+            | CLOCK_MONOTONIC_RAW
+            | CLOCK_MONOTONIC_COARSE
+            | CLOCK_BOOTTIME
             | CLOCK_BOOTTIME_ALARM => Ok(Self::Boot),
             CLOCK_PROCESS_CPUTIME_ID => Ok(Self::Process(0)),
             CLOCK_THREAD_CPUTIME_ID => Ok(Self::Thread(0)),

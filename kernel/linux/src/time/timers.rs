@@ -7,8 +7,8 @@ use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 
 use abi::Errno;
-use abi::signal::info::{SI_TIMER, SigInfo, TimerFields};
 use abi::signal::Signal;
+use abi::signal::info::{SI_TIMER, SigInfo, TimerFields};
 use machine::clock;
 use machine::sync::atomic::{AtomicI32, Ordering};
 use machine::sync::{Once, Rank, SpinLock};
@@ -31,7 +31,12 @@ pub enum Follows {
     /// The time of day.
     Wall,
     /// Processor time of a process; only that in the program, or all.
-    Process { process: Weak<Process>, user_only: bool },
+    Process {
+        /// The process.
+        process: Weak<Process>,
+        /// Whether time in the kernel is left out.
+        user_only: bool,
+    },
     /// Processor time of a thread.
     Thread(Weak<Task>),
 }

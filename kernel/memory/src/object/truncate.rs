@@ -13,7 +13,7 @@ use crate::reclaim;
 impl Object {
     /// Changes the size. Pages past a smaller size go, also from the programs that have them mapped (private copies too: Linux, truncate(2)); what grows reads as zero.
     ///
-    /// Sleeps while such a page is being read or written. The caller keeps writers and other truncations away.
+    /// `EFBIG` past 63 bits; the pager's error when the new last page cannot be read to be cut: then nothing has changed. Sleeps while a page is being read or written. The caller keeps writers and other truncations away.
     pub fn truncate(&self, size_bytes: u64) -> Result<(), Errno> {
         if size_bytes > i64::MAX as u64 {
             return Err(Errno::EFBIG);
@@ -24,18 +24,22 @@ impl Object {
             self.size_bytes.store(size_bytes, Ordering::Release);
             return Ok(());
         }
+        let within = size_bytes as usize % PAGE_SIZE;
+        // What the pager still has past the new end must not come back when the object grows again, so the last page is changed, absent or not.
+        let last = match within {
+            0 => None,
+            _ if self.is_memory() => self.resident(size_bytes >> PAGE_SHIFT),
+            _ => Some(self.page_to_change(size_bytes >> PAGE_SHIFT, false)?),
+        };
         {
             // Under the lock, so that nobody makes a page past the new end after this.
             let _pages = self.pages.lock();
             self.size_bytes.store(size_bytes, Ordering::Release);
         }
         self.detach(pages_for(size_bytes), u64::MAX, true);
-        let within = size_bytes as usize % PAGE_SIZE;
-        if within != 0 {
-            // An absent last page has its tail cleared when it is read, or has none.
-            if let Some(frame) = self.resident(size_bytes >> PAGE_SHIFT) {
-                frame.zero_range(within, PAGE_SIZE);
-            }
+        if let Some(frame) = last {
+            frame.zero_range(within, PAGE_SIZE);
+            self.mark_dirty(size_bytes >> PAGE_SHIFT, &frame);
         }
         Ok(())
     }
@@ -54,7 +58,9 @@ impl Object {
         }
         let page_end = |at: u64| ((at >> PAGE_SHIFT) + 1) << PAGE_SHIFT;
         for (from, to) in [(start, end.min(page_end(start))), (start.max(last_whole << PAGE_SHIFT), end)] {
-            if from < to && (from as usize % PAGE_SIZE != 0 || to as usize % PAGE_SIZE != 0) {
+            if from < to
+                && (!(from as usize).is_multiple_of(PAGE_SIZE) || !(to as usize).is_multiple_of(PAGE_SIZE))
+            {
                 self.zero_part(from, to)?;
             }
         }

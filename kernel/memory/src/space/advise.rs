@@ -83,7 +83,7 @@ impl AddressSpace {
                         return Err(Errno::EINVAL);
                     }
                     if area.flags & mask != set {
-                        self.change_part(area, part, |new| new.flags = new.flags - mask | set)?;
+                        self.change_part(area, part, |new| new.flags = (new.flags - mask) | set)?;
                     }
                     Ok(())
                 })

@@ -99,6 +99,10 @@ impl AddressSpace {
 
     /// Takes `range` out of `area`, which is in the tree and overlaps it, leaving what lies outside. Returns the part taken out.
     fn cut(&self, area: &Arc<Area>, range: &Range<usize>) -> Arc<Area> {
+        if range.start <= area.start && area.end <= range.end {
+            self.edit(|areas| areas.remove(area.start));
+            return area.clone();
+        }
         let (start, end) = (area.start.max(range.start), area.end.min(range.end));
         let before =
             (area.start < start && area.used().start < start).then(|| area.part(area.start..start, |_| {}));
@@ -131,7 +135,8 @@ impl AddressSpace {
             let before = area.pages();
             let middle = self.cut(&area, &range);
             // What remains is counted anew, as a stack cannot have grown meanwhile in what is cut out of it.
-            let remaining = self.used_pages_of(&area);
+            let is_whole = Arc::ptr_eq(&middle, &area);
+            let remaining = if is_whole { 0 } else { self.used_pages_of(&area) };
             let pages = before.saturating_sub(remaining);
             self.account.removed(&area, pages);
             if area.flags.contains(AreaFlags::ACCOUNTED) {

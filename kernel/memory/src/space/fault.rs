@@ -140,7 +140,8 @@ impl AddressSpace {
                 self.extend_stack(page)?;
                 continue;
             };
-            if !allows(&area, access) && !(is_forced && may_be_forced(&area, access)) {
+            let is_allowed = allows(&area, access) || (is_forced && may_be_forced(&area, access));
+            if !is_allowed {
                 return Err(FaultError::Protection);
             }
             if let Some(low) = &area.low
@@ -250,17 +251,19 @@ impl Fault<'_> {
     fn of_object(&self, object: &Object) -> Outcome {
         let is_private = self.area.kind == MapKind::Private;
         let mut gather = Gather::new(&self.space.space);
-        if let Some(mut cursor) = self.space.space.find(self.page) {
+        // A load finds out at the end whether the page is there; a store to one that is there need not ask the object.
+        if self.is_write()
+            && let Some(mut cursor) = self.space.space.find(self.page)
+        {
             if !self.space.is_current(self.generation) {
                 return Ok(Step::Again);
             }
             match cursor.get(self.page) {
                 Some(mapping) if self.is_served(&cursor, &mapping) => return Ok(Step::Done),
-                Some(_) if is_private && self.is_write() => {
+                Some(_) if is_private => {
                     self.own(&mut cursor, &mut gather)?;
                     return Ok(Step::Done);
                 }
-                Some(_) if !self.is_write() => return Ok(Step::Done),
                 _ => {}
             }
         }
@@ -330,6 +333,9 @@ impl Fault<'_> {
         let protection =
             if self.area.is_shared() && !is_tracked { self.area.protection } else { self.without_store() };
         let Some(mut cursor) = self.cursor()? else { return Ok(Step::Again) };
+        if cursor.get(self.page).is_some() {
+            return Ok(Step::Done);
+        }
         let mut mapped = 0;
         let mut is_served = false;
         for (found, frame) in frames {

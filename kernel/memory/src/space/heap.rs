@@ -90,7 +90,7 @@ impl AddressSpace {
             low: None,
             has_copies: None,
         };
-        self.map_at(changes, area, removed)
+        self.map_at(changes, area, false, removed)
     }
 
     /// Makes the stack of a new program, and returns its top. Its room is reserved at once, and used as it is touched, up to the limit in force.
@@ -112,7 +112,7 @@ impl AddressSpace {
         if self.overlap(&(start..top)).0 > 0 {
             return Err(Errno::ENOMEM);
         }
-        self.map_at(&mut changes, area, &mut removed)?;
+        self.map_at(&mut changes, area, false, &mut removed)?;
         Ok(UserAddress(top))
     }
 

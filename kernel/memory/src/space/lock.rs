@@ -148,7 +148,7 @@ impl AddressSpace {
             let part = at..area.end.min(range.end);
             at = part.end;
             if area.flags & mask != set {
-                self.change_part(&area, part, |new| new.flags = new.flags - mask | set)?;
+                self.change_part(&area, part, |new| new.flags = (new.flags - mask) | set)?;
             }
         }
         Ok(())
@@ -160,7 +160,7 @@ impl AddressSpace {
             let Some(area) = self.areas.lock().at_or_after(at).cloned() else { return Ok(()) };
             at = area.end;
             if area.flags & mask != set {
-                self.change_part(&area, area.start..area.end, |new| new.flags = new.flags - mask | set)?;
+                self.change_part(&area, area.start..area.end, |new| new.flags = (new.flags - mask) | set)?;
             }
         }
     }

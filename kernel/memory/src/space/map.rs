@@ -99,7 +99,8 @@ impl AddressSpace {
                 flags: area_flags,
                 low: None,
             };
-            self.map_at(&mut changes, area, &mut removed)?;
+            let replaces = flags.contains(MapFlags::FIXED) || flags.contains(MapFlags::FIXED_NOREPLACE);
+            self.map_at(&mut changes, area, replaces, &mut removed)?;
             (start, future)
         };
         drop(removed);
@@ -112,15 +113,16 @@ impl AddressSpace {
         Ok(UserAddress(start))
     }
 
-    /// Puts `area` in place of whatever is there, after checking limits and promises. The removed areas leave through `removed`.
+    /// Adds `area` after checking limits and promises; with `replaces`, in place of whatever is there, else where nothing is. The removed areas leave through `removed`.
     pub(super) fn map_at(
         &self,
         _changes: &mut Changes,
         mut area: Area,
+        replaces: bool,
         removed: &mut Removed,
     ) -> Result<(), Errno> {
         let range = area.start..area.end;
-        let (count, replaced) = self.overlap(&range);
+        let (count, replaced) = if replaces { self.overlap(&range) } else { (0, 0) };
         self.check_count(2)?;
         self.check_limits(&area, area.pages().saturating_sub(replaced))?;
         make_room(removed, count)?;

@@ -141,7 +141,7 @@ impl AddressSpace {
         let mut tail = piece(area, area.end - PAGE_SIZE..area.end);
         set_offset(&mut tail, area.offset_bytes() + (area.end - area.start) as u64)?;
         (tail.start, tail.end) = (area.end, area.end + more);
-        self.map_at(changes, tail, removed)
+        self.map_at(changes, tail, false, removed)
     }
 
     fn move_mapping(

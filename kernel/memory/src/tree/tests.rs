@@ -11,6 +11,9 @@ use crate::area::{Area, AreaFlags, Backing, MapKind, STACK_GUARD_BYTES};
 
 const PAGE: usize = 4096;
 
+/// Start, end, and whether it is a stack.
+type List = Vec<(usize, usize, bool)>;
+
 fn area(start: usize, end: usize, is_stack: bool) -> Arc<Area> {
     Arc::new(Area {
         start,
@@ -79,8 +82,8 @@ proptest! {
     #[test]
     fn the_tree_says_what_a_sorted_list_says(steps in prop::collection::vec(step(), 1..200)) {
         let mut tree = AreaTree::new();
-        let mut list: Vec<(usize, usize, bool)> = Vec::new();
-        let mut snapshots: Vec<(AreaTree, Vec<(usize, usize, bool)>)> = Vec::new();
+        let mut list: List = Vec::new();
+        let mut snapshots: Vec<(AreaTree, List)> = Vec::new();
         for step in steps {
             match step {
                 Step::Insert(at, len, stack) => {

@@ -103,7 +103,7 @@ impl Disk {
 
     pub fn with(pages: usize, is_writable: bool) -> Arc<Self> {
         Arc::new(Self {
-            pages: Mutex::new((0..pages).map(|page| vec![page as u8 + 1; PAGE]).collect()),
+            pages: Mutex::new((0..pages).map(|page| vec![(page as u8).wrapping_add(1); PAGE]).collect()),
             reads: AtomicUsize::new(0),
             writes: AtomicUsize::new(0),
             bad_page: Mutex::new(None),

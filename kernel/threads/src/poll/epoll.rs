@@ -1,22 +1,22 @@
 //! Epoll: items that stay subscribed, and the list of those that are ready.
 //!
-//! An item goes on the ready list when one of its sources notifies it, and is polled only when somebody collects. A level-triggered item stays on the list for as
-//! long as a poll finds events; an edge-triggered one leaves it when it is reported; a one-shot item is not reported again before it is changed.
+//! An item goes on the ready list when one of its sources notifies it, and is polled only when somebody
+//! collects. A level-triggered item stays on the list for as long as a poll finds events; an edge-triggered
+//! one leaves it when it is reported; a one-shot item is not reported again before it is changed.
 
 use alloc::collections::BTreeMap;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
+use core::sync::atomic::Ordering::SeqCst;
 
 use machine::frame::OutOfMemory;
-use machine::list::{Link, Linked, List};
-use machine::sync::{Irq, Rank, SpinLock};
+use machine::list::List;
 
-use super::source::{PollSource, Watch};
+use super::item::{Again, Core, Item};
 use super::waiter::Waiter;
 use super::{Events, Pollable};
 use crate::mutex::Mutex;
-use crate::wait::{Wait, WaitError, WaitQueue};
+use crate::wait::{Wait, WaitError};
 
 /// How deep epoll instances may watch each other (Linux: `EP_MAX_NESTS` and one).
 const MAX_HEIGHT: u32 = 5;
@@ -63,138 +63,17 @@ pub struct Epoll {
     core: Arc<Core>,
 }
 
-/// Descriptor number, and the identity of the open file behind it: the same number can come to mean another file while the old one lives on.
+/// Descriptor number, and the identity of the open file behind it: the same number can come to mean another
+/// file while the old one lives on.
 type Key = (u64, usize);
-
-/// What items refer to.
-pub(super) struct Core {
-    ready: SpinLock<List<Item, Ready>, Irq>,
-    waiters: WaitQueue,
-    pub source: PollSource,
-    notified: Link<Core, Notified>,
-    /// Epoll instances on the longest way down from here, this one included. Never shrinks.
-    height: AtomicU32,
-}
-
-/// Tag of the link by which an instance waits for its own watchers to be told.
-pub(super) struct Notified;
-struct Ready;
-
-impl Linked<Notified> for Core {
-    fn link(&self) -> &Link<Self, Notified> {
-        &self.notified
-    }
-}
-
-/// A file in the set.
-pub(super) struct Item {
-    ready: Link<Item, Ready>,
-    again: Link<Item, Again>,
-    core: Arc<Core>,
-    /// Not counted: closing the file takes the item out.
-    file: Weak<dyn Pollable>,
-    events: AtomicU32,
-    flags: AtomicU32,
-    data: AtomicU64,
-    /// A one-shot item that has been reported.
-    is_spent: AtomicBool,
-    watches: SpinLock<Vec<Arc<Watch>>>,
-}
-
-const EDGE: u32 = 1;
-const ONE_SHOT: u32 = 2;
-const EXCLUSIVE: u32 = 4;
-
-impl Linked<Ready> for Item {
-    fn link(&self) -> &Link<Self, Ready> {
-        &self.ready
-    }
-}
 
 /// Held while instances are put into each other, so that two that are at once cannot make a circle.
 static NESTING: Mutex<()> = Mutex::new(());
 
-impl Item {
-    fn set(&self, interest: Interest) {
-        let flag = |is_set: bool, flag: u32| if is_set { flag } else { 0 };
-        self.events.store(interest.events.bits(), SeqCst);
-        self.flags.store(
-            flag(interest.is_edge, EDGE)
-                | flag(interest.is_one_shot, ONE_SHOT)
-                | flag(interest.is_exclusive, EXCLUSIVE),
-            SeqCst,
-        );
-        self.data.store(interest.data, SeqCst);
-        self.is_spent.store(false, SeqCst);
-    }
-
-    fn events(&self) -> Events {
-        Events::from_bits_truncate(self.events.load(SeqCst))
-    }
-
-    fn has(&self, flag: u32) -> bool {
-        self.flags.load(SeqCst) & flag != 0
-    }
-
-    pub fn is_exclusive(&self) -> bool {
-        self.has(EXCLUSIVE)
-    }
-
-    pub fn core(&self) -> &Arc<Core> {
-        &self.core
-    }
-
-    /// Which of the item's events hold now.
-    fn poll(&self, waiter: Option<&mut Waiter>) -> Events {
-        let interest = self.events() | Events::ALWAYS;
-        match self.file.upgrade() {
-            Some(file) if !self.is_spent.load(SeqCst) => file.poll(interest, waiter) & interest,
-            _ => Events::empty(),
-        }
-    }
-
-    /// A source of the item has something to say. Returns the instance if it became readable by that.
-    pub fn tell(self: &Arc<Self>) -> Option<Arc<Core>> {
-        if self.is_spent.load(SeqCst) || !self.core.make_ready(self.clone()) {
-            return None;
-        }
-        self.core.source.is_watched().then(|| self.core.clone())
-    }
-
-    fn leave(&self) {
-        let watches = core::mem::take(&mut *self.watches.lock());
-        for watch in watches {
-            watch.end();
-        }
-        let own = self.core.ready.lock().remove(self);
-        drop(own);
-    }
-}
-
-impl Core {
-    /// Puts an item on the ready list and wakes somebody for it; `false` if it was there already.
-    fn make_ready(&self, item: Arc<Item>) -> bool {
-        let is_new = self.ready.lock().push_back(item).is_ok();
-        if is_new {
-            self.waiters.wake_one();
-        }
-        is_new
-    }
-}
-
 impl Epoll {
     /// An empty set.
     pub fn new() -> Self {
-        Self {
-            items: Mutex::new(BTreeMap::new()),
-            core: Arc::new(Core {
-                ready: SpinLock::new(Rank::WaitQueue, List::new()),
-                waiters: WaitQueue::new(),
-                source: PollSource::new(),
-                notified: Link::new(),
-                height: AtomicU32::new(1),
-            }),
-        }
+        Self { items: Mutex::new(BTreeMap::new()), core: Arc::new(Core::new()) }
     }
 
     fn key(descriptor: u64, file: &Arc<dyn Pollable>) -> Key {
@@ -209,28 +88,17 @@ impl Epoll {
         };
         let key = Self::key(descriptor, file);
         let mut items = self.items.lock();
-        if items.get(&key).is_some_and(|item| item.file.strong_count() > 0) {
+        if items.get(&key).is_some_and(|item| item.is_open()) {
             return Err(AddError::Exists);
         }
-        let item = Arc::new(Item {
-            ready: Link::new(),
-            again: Link::new(),
-            core: self.core.clone(),
-            file: Arc::downgrade(file),
-            events: AtomicU32::new(0),
-            flags: AtomicU32::new(0),
-            data: AtomicU64::new(0),
-            is_spent: AtomicBool::new(false),
-            watches: SpinLock::new(Rank::Stream, Vec::new()),
-        });
-        item.set(interest);
+        let item = Item::new(self.core.clone(), file, interest);
         let mut waiter = Waiter::for_item(item.clone());
         let found = item.poll(Some(&mut waiter));
         if waiter.has_failed() {
             item.leave();
             return Err(AddError::OutOfMemory);
         }
-        *item.watches.lock() = waiter.take();
+        item.subscribe(waiter.take());
         if let Some(old) = items.insert(key, item.clone()) {
             // A file that has been closed, at the same place in memory.
             old.leave();
@@ -258,10 +126,7 @@ impl Epoll {
         if waiter.has_failed() {
             return Err(AddError::OutOfMemory);
         }
-        let old = core::mem::replace(&mut *item.watches.lock(), waiter.take());
-        for watch in old {
-            watch.end();
-        }
+        item.subscribe(waiter.take());
         self.report_if(found, item);
         Ok(())
     }
@@ -279,13 +144,15 @@ impl Epoll {
         }
     }
 
-    /// Makes sure that this instance may watch `other`: that nobody up from here is `other`, and that it does not become too deep.
+    /// Makes sure that this instance may watch `other`: that nobody up from here is `other`, and that it
+    /// does not become too deep.
     fn admit(&self, other: &Epoll) -> Result<crate::MutexGuard<'static, ()>, AddError> {
         if Arc::ptr_eq(&self.core, &other.core) {
             return Err(AddError::Invalid);
         }
         let guard = NESTING.lock();
-        // Instances and the height that they would have; those on the way up that are not raised need no second visit.
+        // Instances and the height that they would have; those on the way up that are not raised need no
+        // second visit.
         let mut raised: Vec<(Arc<Core>, u32)> = Vec::new();
         let mut next = 0;
         raised.try_reserve(1).map_err(|_| AddError::OutOfMemory)?;
@@ -313,7 +180,8 @@ impl Epoll {
         Ok(guard)
     }
 
-    /// Waits until something is ready and gives up to `most` of it to `report`, which says whether it could take it; returns how many it took. May sleep.
+    /// Waits until something is ready and gives up to `most` of it to `report`, which says whether it could
+    /// take it; returns how many it took. May sleep.
     pub fn wait(
         &self,
         most: usize,
@@ -341,15 +209,13 @@ impl Epoll {
             if events.is_empty() {
                 continue;
             }
-            if !report(events, item.data.load(SeqCst)) {
+            if !report(events, item.data()) {
                 // What could not be told stays ready.
                 let _ = self.core.ready.lock().push_front(item);
                 break;
             }
             found += 1;
-            if item.has(ONE_SHOT) {
-                item.is_spent.store(true, SeqCst);
-            } else if !item.has(EDGE) {
+            if item.note_reported() {
                 let _ = again.push_back(item);
             }
         }
@@ -358,17 +224,9 @@ impl Epoll {
     }
 }
 
-/// Tag of the link by which a collector keeps an item that stays ready.
-struct Again;
-
-impl Linked<Again> for Item {
-    fn link(&self) -> &Link<Self, Again> {
-        &self.again
-    }
-}
-
 impl Epoll {
-    /// Puts level-triggered items that were reported back at the end of the ready list: the next collector polls them again.
+    /// Puts level-triggered items that were reported back at the end of the ready list: the next collector
+    /// polls them again.
     fn keep_ready(&self, mut again: List<Item, Again>) {
         if again.is_empty() {
             return;

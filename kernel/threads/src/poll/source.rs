@@ -7,10 +7,11 @@ use machine::list::{Link, Linked, List};
 use machine::sync::{Irq, Once, Rank, SpinLock};
 
 use super::Events;
-use super::epoll::{Core, Item, Notified};
+use super::item::{Core, Item, Notified};
 use super::waiter::Sleeper;
 
-/// Where those subscribe who wait for something to happen. Embedded in whatever it happens to; costs two words until somebody does.
+/// Where those subscribe who wait for something to happen. Embedded in whatever it happens to; costs two
+/// words until somebody does.
 pub struct PollSource {
     watchers: Once<Arc<Watchers>>,
 }
@@ -53,8 +54,9 @@ impl PollSource {
         Self { watchers: Once::new() }
     }
 
-    /// Tells everyone who is interested in one of `events` (or in what is always reported) that it holds now. Called after it has been made to hold, from any context, with or without
-    /// locks below the rank of polling.
+    /// Tells everyone who is interested in one of `events` (or in what is always reported) that it holds
+    /// now. Called after it has been made to hold, from any context, with or without locks below the rank
+    /// of polling.
     #[inline]
     pub fn notify(&self, events: Events) {
         // Pairs with the subscriber, which enters the list and then looks at the state.

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use super::Events;
-use super::epoll::Item;
+use super::item::Item;
 use super::source::{PollSource, Target, Watch};
 use crate::schedule;
 use crate::thread::{Thread, current};
@@ -14,7 +14,8 @@ use crate::wait::{Wait, WaitError};
 
 /// Collects subscriptions, and waits until one of them is notified. They end when it is dropped.
 ///
-/// poll(2) is: poll everything with the waiter; if nothing holds, [`wait`](Self::wait), poll everything without it, and so on.
+/// poll(2) is: poll everything with the waiter; if nothing holds, [`wait`](Self::wait), poll everything
+/// without it, and so on.
 pub struct Waiter {
     target: Target,
     watches: Vec<Arc<Watch>>,
@@ -47,7 +48,8 @@ impl Waiter {
         Self { target: Target::Item(item), watches: Vec::new(), has_failed: false }
     }
 
-    /// Subscribes to `source`. Called by implementations of [`Pollable::poll`](super::Pollable::poll) before they look at their state.
+    /// Subscribes to `source`. Called by implementations of [`Pollable::poll`](super::Pollable::poll)
+    /// before they look at their state.
     pub fn watch(&mut self, source: &PollSource, interest: Events) {
         if self.watches.try_reserve(1).is_err() {
             self.has_failed = true;
@@ -73,7 +75,7 @@ impl Waiter {
         loop {
             thread.state.prepare(wait.interruptible);
             let outcome =
-                if sleeper.is_told.swap(false, SeqCst) { Some(Ok(())) } else { wait.end().map(Err) };
+                if sleeper.is_told.swap(false, SeqCst) { Some(Ok(())) } else { wait.end(thread).map(Err) };
             if let Some(outcome) = outcome {
                 thread.state.cancel();
                 return outcome;

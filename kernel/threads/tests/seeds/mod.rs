@@ -4,9 +4,11 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long one run may take, many times what it needs.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs `body` on machines of `cpus` processors with the seeds 0 to `seeds`. `SEED=n` (and `CPUS=n`, for a test of several numbers) in the environment runs just that one, for a failure to be looked into.
+/// Runs `body` on machines of `cpus` processors with the seeds 0 to `seeds`. `SEED=n` (and `CPUS=n`, for a
+/// test of several numbers) in the environment runs just that one, for a failure to be looked into;
+/// `SEEDS=n` tries n times as many.
 pub fn over_seeds(cpus: usize, seeds: u64, body: fn()) {
     if let Ok(seed) = std::env::var("SEED") {
         if std::env::var("CPUS").is_ok_and(|wanted| wanted != cpus.to_string()) {
@@ -24,7 +26,8 @@ pub fn over_seeds(cpus: usize, seeds: u64, body: fn()) {
     }
     let name = std::thread::current().name().expect("a test has a name").to_owned();
     let program = std::env::current_exe().expect("a test knows its program");
-    for seed in 0..seeds {
+    let times = std::env::var("SEEDS").map_or(1, |times| times.parse().expect("SEEDS is a number"));
+    for seed in 0..seeds * times {
         let output = Command::new(&program)
             .args(["--exact", &name, "--nocapture"])
             .env("SEED", seed.to_string())

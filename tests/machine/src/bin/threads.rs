@@ -117,11 +117,8 @@ fn sharing() -> Result<(), String> {
     }
     STOP.store(true, Ordering::Relaxed);
     threads.iter().for_each(|thread| thread.join());
-    let has_run = threads.iter().all(|thread| {
-        let (user, system) = thread.cpu_time_ns();
-        user + system > 0
-    });
-    expect("each has run", has_run, true)
+    let time: u64 = threads.iter().map(|thread| thread.cpu_time_ns()).map(|(user, system)| user + system).sum();
+    expect("their time was counted", time > 0, true)
 }
 
 static QUEUE: WaitQueue = WaitQueue::new();

@@ -1,0 +1,239 @@
+//! The bus as a stream: `/ws` (WebSocket, RFC 6455 by axum) and `/events` (server-sent events).
+//!
+//! A client subscribes by patterns (`?patterns=state/*,dwn`), over WebSocket also later by
+//! `{"subscribe": ["state/*"]}`. It gets events as JSON objects. One that reads too slowly gets
+//! `{"event":"resync","missed":n}` in place of what it missed and reads the whole state anew; one that takes no bytes for
+//! [`crate::Limits::write`] is closed.
+
+use crate::hosts::Hosts;
+use crate::http::{admit, query, refuse};
+use crate::listen::{Peer, Server};
+use axum::body::Body;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{FromRequestParts, Request};
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use futures_util::SinkExt as _;
+use house::{Delivery, Filter, Principal, Problem, Subscription};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
+
+/// Events that wait for one client at most.
+const QUEUE: usize = 8_192;
+/// Events that are written before the socket is flushed.
+const BATCH: usize = 512;
+/// The longest message of a client.
+const MESSAGE_BYTES: usize = 64 * 1024;
+/// A quiet connection is asked whether it lives after this.
+const PING_EVERY: Duration = Duration::from_secs(30);
+/// Patterns of one client at most.
+const PATTERNS: usize = 64;
+
+/// Opens a WebSocket.
+pub(crate) async fn websocket(server: Arc<Server>, peer: Peer, request: Request) -> Response {
+    let (mut head, _) = request.into_parts();
+    let who = match enter(&server, peer, &head.headers) {
+        Ok(who) => who,
+        Err(problem) => return refuse(&problem),
+    };
+    let patterns = patterns(query(&head.uri).get("patterns").map_or("", String::as_str));
+    match WebSocketUpgrade::from_request_parts(&mut head, &()).await {
+        // Without care each client costs a read buffer of 128 KiB.
+        Ok(upgrade) => upgrade
+            .read_buffer_size(4 * 1024)
+            .write_buffer_size(32 * 1024)
+            .max_write_buffer_size(1 << 20)
+            .max_message_size(MESSAGE_BYTES)
+            .max_frame_size(MESSAGE_BYTES)
+            .on_upgrade(move |socket| Client { server, who, socket }.run(patterns)),
+        Err(rejection) => {
+            let mut response = refuse(&Problem::new(rejection.status().as_u16(), rejection.body_text()));
+            if rejection.status().as_u16() == 426 {
+                response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                response.headers_mut().insert("sec-websocket-version", HeaderValue::from_static("13"));
+            }
+            response
+        }
+    }
+}
+
+fn enter(server: &Server, peer: Peer, headers: &axum::http::HeaderMap) -> Result<Principal, Problem> {
+    let who = admit(server, peer, headers)?.ok_or_else(|| Problem::new(401, "log in first"))?;
+    if !Hosts::is_same_origin(headers) {
+        return Err(Problem::forbidden("a page from elsewhere must not listen here"));
+    }
+    Ok(who)
+}
+
+fn patterns(text: &str) -> Vec<String> {
+    text.split(',').filter(|p| !p.is_empty()).take(PATTERNS).map(str::to_string).collect()
+}
+
+struct Client {
+    server: Arc<Server>,
+    who: Principal,
+    socket: WebSocket,
+}
+
+impl Client {
+    fn subscribe(&self, patterns: Vec<String>) -> Subscription {
+        self.server.house.bus().subscribe(Filter { patterns, who: self.who.clone() }, QUEUE)
+    }
+
+    async fn run(mut self, patterns: Vec<String>) {
+        let mut events = self.subscribe(patterns);
+        let mut heard = Instant::now();
+        let mut ping_at = heard + PING_EVERY;
+        loop {
+            let went_well = tokio::select! {
+                received = self.socket.recv() => match received {
+                    Some(Ok(message)) => {
+                        heard = Instant::now();
+                        self.received(message, &mut events).await
+                    }
+                    // A frame against the rules: the library has answered as RFC 6455 wants, by a close where it must.
+                    Some(Err(error)) => {
+                        self.close(close_code_of(&error)).await;
+                        false
+                    }
+                    None => false,
+                },
+                delivery = events.next() => self.deliver(delivery, &mut events).await,
+                () = tokio::time::sleep_until(ping_at) => {
+                    ping_at += PING_EVERY;
+                    if heard.elapsed() > PING_EVERY * 2 {
+                        self.close(close_code::AWAY).await;
+                        false
+                    } else {
+                        self.send(Message::Ping(Default::default())).await
+                    }
+                }
+            };
+            if !went_well {
+                return;
+            }
+        }
+    }
+
+    /// Writes what waits, many events to one flush.
+    async fn deliver(&mut self, first: Delivery, events: &mut Subscription) -> bool {
+        let socket = &mut self.socket;
+        let write = async {
+            let mut next = first;
+            for written in 1.. {
+                let text = match next {
+                    Delivery::Event(event) => event.json.clone(),
+                    Delivery::Resync { missed } => json!({"event": "resync", "missed": missed}).to_string(),
+                };
+                socket.feed(Message::Text(text.into())).await?;
+                // What is taken from the queue must be written: so the count comes first.
+                match if written < BATCH { events.try_next() } else { None } {
+                    Some(delivery) => next = delivery,
+                    None => break,
+                }
+            }
+            socket.flush().await
+        };
+        matches!(timeout(self.server.limits.write, write).await, Ok(Ok(())))
+    }
+
+    async fn send(&mut self, message: Message) -> bool {
+        matches!(timeout(self.server.limits.write, self.socket.send(message)).await, Ok(Ok(())))
+    }
+
+    async fn close(&mut self, code: u16) {
+        let _ = self.send(Message::Close(Some(CloseFrame { code, reason: "".into() }))).await;
+    }
+
+    async fn received(&mut self, message: Message, events: &mut Subscription) -> bool {
+        let text = match message {
+            Message::Text(text) => text,
+            // Pings and closes are answered by the library.
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) => return true,
+            Message::Binary(_) => {
+                self.close(close_code::UNSUPPORTED).await;
+                return false;
+            }
+        };
+        let asked: Result<Value, _> = serde_json::from_str(&text);
+        let wanted = asked.ok().and_then(|asked| {
+            let list = asked.get("subscribe")?.as_array()?.clone();
+            (list.len() <= PATTERNS).then_some(())?;
+            list.into_iter().map(|p| p.as_str().map(str::to_string)).collect::<Option<Vec<_>>>()
+        });
+        let answer = match wanted {
+            Some(patterns) => {
+                let answer = json!({"event": "subscribed", "patterns": patterns, "seq": self.server.house.bus().seq()});
+                *events = self.subscribe(patterns);
+                answer
+            }
+            None => Problem::bad("expected {\"subscribe\": [patterns]}").to_json(),
+        };
+        self.send(Message::Text(answer.to_string().into())).await
+    }
+}
+
+/// The close code that RFC 6455 section 7.4.1 has for what went wrong.
+fn close_code_of(error: &axum::Error) -> u16 {
+    let text = error.to_string().to_lowercase();
+    if text.contains("utf-8") {
+        close_code::INVALID
+    } else if text.contains("control") {
+        close_code::PROTOCOL
+    } else if text.contains("too long")
+        || text.contains("too big")
+        || text.contains("capacity")
+        || text.contains("size")
+    {
+        close_code::SIZE
+    } else {
+        close_code::PROTOCOL
+    }
+}
+
+/// Opens a stream of server-sent events.
+pub(crate) async fn server_sent(server: Arc<Server>, peer: Peer, request: Request) -> Response {
+    let who = match enter(&server, peer, request.headers()) {
+        Ok(who) => who,
+        Err(problem) => return refuse(&problem),
+    };
+    if request.method() != axum::http::Method::GET {
+        return refuse(&Problem::new(405, "method not allowed").with("allow", "GET"));
+    }
+    let patterns = patterns(query(request.uri()).get("patterns").map_or("", String::as_str));
+    let events = server.house.bus().subscribe(Filter { patterns, who }, QUEUE);
+    let stream = futures_util::stream::unfold((events, true), |(mut events, is_first)| async move {
+        if is_first {
+            return Some((Ok::<_, std::convert::Infallible>("retry: 1000\n\n".to_string()), (events, false)));
+        }
+        let mut next = match timeout(PING_EVERY, events.next()).await {
+            Ok(delivery) => delivery,
+            Err(_) => return Some((Ok(":\n\n".to_string()), (events, false))),
+        };
+        let mut lines = String::new();
+        for written in 1.. {
+            match next {
+                Delivery::Event(event) => {
+                    lines.push_str("data: ");
+                    lines.push_str(&event.json);
+                    lines.push_str("\n\n");
+                }
+                Delivery::Resync { missed } => {
+                    lines.push_str(&format!("data: {}\n\n", json!({"event": "resync", "missed": missed})));
+                }
+            }
+            match if written < BATCH { events.try_next() } else { None } {
+                Some(delivery) => next = delivery,
+                None => break,
+            }
+        }
+        Some((Ok(lines), (events, false)))
+    });
+    let mut response = Response::new(Body::from_stream(stream));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,75 @@
+//! The hub's own functions: everything in the table that no module brings.
+
+mod areas;
+mod backups;
+mod definitions;
+mod devices;
+mod entities;
+mod events;
+mod history;
+mod page;
+mod system;
+
+use crate::config::Config;
+use house::{Call, Function, House, Method, Problem, Reply};
+use hub_store::Store;
+use serde_json::Value;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::Arc;
+
+/// Fills the table.
+pub fn register(house: &House, store: &Arc<Store>, config: &Config) {
+    page::register(house);
+    devices::register(house);
+    entities::register(house);
+    areas::register(house);
+    definitions::register(house);
+    events::register(house, store);
+    history::register(house, store);
+    backups::register(house, store, &config.state);
+    system::register(house, store);
+}
+
+/// The entity tag of a document: changes when the document does.
+fn etag(value: &Value) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(value.to_string().as_bytes());
+    format!("{:016x}", hasher.finish())
+}
+
+/// Whether an edit was made on what is there now.
+///
+/// # Errors
+/// 412 when somebody else was faster.
+fn unchanged(call: &Call, now: &Value) -> Result<(), Problem> {
+    match &call.if_match {
+        Some(tag) if tag != "*" && *tag != etag(now) => {
+            Err(Problem::new(412, "changed by someone else").detail("read it again and repeat the edit"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A document with its tag.
+fn tagged(value: Value) -> Reply {
+    let tag = etag(&value);
+    Reply::json(value).etag(tag)
+}
+
+/// Adds a function whose handler does not wait.
+fn add<F>(
+    house: &House,
+    method: Method,
+    path: &str,
+    summary: &str,
+    shape: impl FnOnce(Function) -> Function,
+    handler: F,
+) where
+    F: Fn(House, Call) -> Result<Reply, Problem> + Send + Sync + 'static,
+{
+    let function = Function::new(method, path, summary, move |house, call| {
+        let answer = handler(house, call);
+        Box::pin(async move { answer })
+    });
+    house.functions().add(shape(function));
+}

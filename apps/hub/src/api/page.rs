@@ -1,0 +1,30 @@
+//! The table's own face: `/help` in the original's form, OpenAPI, and a page on which every function can be tried.
+
+use super::add;
+use house::function::Right;
+use house::{House, Method, Reply};
+
+const PAGE: &str = include_str!("page.html");
+const SCRIPT: &str = include_str!("page.js");
+
+pub(super) fn register(house: &House) {
+    let anyone = |f: house::Function| f.right(Right::Anyone);
+    add(house, Method::Get, "/help", "All functions at this moment", anyone, |house, _| {
+        Ok(Reply::json(house.functions().help()))
+    });
+    let about = "All functions at this moment, as OpenAPI 3.1";
+    add(house, Method::Get, "/api/openapi.json", about, anyone, |house, _| {
+        Ok(Reply::json(house.functions().openapi()))
+    });
+    add(house, Method::Get, "/api", "A page to try every function", anyone, |_, _| {
+        Ok(Reply::bytes("text/html; charset=utf-8", PAGE.into()))
+    });
+    add(house, Method::Get, "/", "The API page, until there is a page for people", anyone, |_, _| {
+        let mut reply = Reply::bytes("text/plain", Vec::new()).status(302);
+        reply.headers.push(("location", "/api".into()));
+        Ok(reply)
+    });
+    add(house, Method::Get, "/api/page.js", "The script of that page", anyone, |_, _| {
+        Ok(Reply::bytes("text/javascript; charset=utf-8", SCRIPT.into()))
+    });
+}

@@ -1,0 +1,164 @@
+//! The other technologies, each against a device on a real socket or line.
+
+mod support;
+
+use hob_node::serial::SerialBoard;
+use hob_node::servers;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use support::*;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use wire::alarm::Record;
+
+const ANY: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thermostat_is_read_and_set() {
+    let scratch = Scratch::new("weather");
+    let station = servers::weather(SocketAddr::from(ANY)).await.unwrap();
+    let mut config = config(&scratch);
+    config.modules.weather.stations.insert("hall".into(), station.address.to_string());
+    config.modules.weather.every = 1;
+    let hub = start(&config).await;
+    known(hub.http, "weather.hall.indoor").await;
+    assert_eq!(state(hub.http, "weather.hall.indoor").await, 21.5);
+    assert_eq!(state(hub.http, "weather.hall.mode").await, "heat");
+    assert_eq!(state(hub.http, "weather.hall.hold").await, true);
+    assert!(state(hub.http, "weather.hall.outdoor").await.is_null(), "N/A is no number");
+    assert_eq!(get(hub.http, "/weather/weather.hall/setpoint?temp=31").await.status, 400);
+    assert_eq!(get(hub.http, "/weather/weather.hall/setpoint?temp=22.5").await.json()["status"], "ok");
+    assert_eq!(get(hub.http, "/weather/weather.hall/setmode?mode=cool").await.json()["status"], "ok");
+    until("it is read again", SOON, async || state(hub.http, "weather.hall.setpoint").await == 22.5).await;
+    until("the mode is told", SOON, async || {
+        get(hub.http, "/api/events?patterns=thermostat").await.json()[0]["status"] == 2
+    })
+    .await;
+    drop(station);
+    until("it is gone", SOON, async || state(hub.http, "weather.hall.indoor").await == "unavailable").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_alarm_panel_tells_zones_and_who_armed_it() {
+    let scratch = Scratch::new("alarm");
+    let panel = servers::alarm(SocketAddr::from(ANY)).await.unwrap();
+    let mut config = config(&scratch);
+    config.modules.alarm.panel = Some(panel.address.to_string());
+    let hub = start(&config).await;
+    until("the panel is connected", SOON, async || state(hub.http, "alarm.panel.armed").await == "unknown")
+        .await;
+    let record = |group, subgroup, label: &str| Record {
+        group,
+        subgroup,
+        partition: 1,
+        label_type: 0,
+        label: label.into(),
+    };
+    until("the zone opens", SOON, async || {
+        panel.happen(record(0, 5, "Kitchen"));
+        state(hub.http, "alarm.panel.zone_5").await == true
+    })
+    .await;
+    panel.happen(record(1, 5, "Kitchen"));
+    panel.happen(record(29, 3, "Anna"));
+    until("it is armed", SOON, async || state(hub.http, "alarm.panel.armed").await == true).await;
+    assert_eq!(state(hub.http, "alarm.panel.zone_5").await, false);
+    let events = get(hub.http, "/api/events?patterns=alarm").await.json();
+    assert!(events.as_array().unwrap().iter().any(|e| e["action"] == "Armed" && e["usernumber"] == 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_serial_board_is_plugged_in_obeys_and_is_pulled_out() {
+    let scratch = Scratch::new("gpio");
+    let board = SerialBoard::plug_in().unwrap();
+    // A name that stays while the terminal behind it changes, as udev makes it.
+    let name = scratch.0.join("board");
+    std::os::unix::fs::symlink(&board.path, &name).unwrap();
+    let mut config = config(&scratch);
+    config.modules.gpio.boards.push(name.clone());
+    let hub = start(&config).await;
+    known(hub.http, "gpio.board.input_0").await;
+    board.set_contacts(0b00101);
+    until("the contacts are seen", SOON, async || state(hub.http, "gpio.board.input_2").await == true).await;
+    assert_eq!(state(hub.http, "gpio.board.input_1").await, false);
+    let on = json!({"command": "set", "value": true});
+    assert_eq!(command(hub.http, "gpio.board.relay_b", on.clone()).await.status, 200);
+    until("the relay is on", SOON, async || board.relays() == 2).await;
+    assert_eq!(command(hub.http, "gpio.board.input_0", on.clone()).await.status, 400);
+    drop(board);
+    until("it is gone", SOON, async || state(hub.http, "gpio.board.input_0").await == "unavailable").await;
+    assert_eq!(command(hub.http, "gpio.board.relay_b", on).await.status, 503);
+    let board = SerialBoard::plug_in().unwrap();
+    std::fs::remove_file(&name).unwrap();
+    std::os::unix::fs::symlink(&board.path, &name).unwrap();
+    known(hub.http, "gpio.board.input_0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_told_by_mail_and_webhook() {
+    let scratch = Scratch::new("notify");
+    let (relay, hook) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let mut config = config(&scratch);
+    config.modules.notify.relay = Some(relay.local_addr().unwrap().to_string());
+    config.modules.notify.from = "hub@home.arpa".into();
+    config.modules.notify.to = vec!["anna@home.arpa".into()];
+    config
+        .modules
+        .notify
+        .webhooks
+        .insert("pager".into(), format!("http://{}/page", hook.local_addr().unwrap()));
+    let hub = start(&config).await;
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let mails = heard.clone();
+    tokio::spawn(async move {
+        let (stream, _) = relay.accept().await.unwrap();
+        let mut stream = BufReader::new(stream);
+        stream.get_mut().write_all(b"220-hello\r\n220 relay\r\n").await.unwrap();
+        let mut in_data = false;
+        let mut line = String::new();
+        while stream.read_line(&mut line).await.unwrap_or(0) > 0 {
+            let text = line.trim_end().to_string();
+            line.clear();
+            let answer: &[u8] = match (in_data, text.as_str()) {
+                (true, ".") => {
+                    in_data = false;
+                    b"250 ok\r\n"
+                }
+                (true, _) => b"",
+                (false, "DATA") => {
+                    in_data = true;
+                    b"354 go on\r\n"
+                }
+                (false, _) => b"250 ok\r\n",
+            };
+            mails.lock().unwrap().push(text);
+            stream.get_mut().write_all(answer).await.unwrap();
+        }
+    });
+    let hooks = heard.clone();
+    tokio::spawn(async move {
+        let (mut stream, _) = hook.accept().await.unwrap();
+        let mut bytes = [0; 2048];
+        let len = stream.read(&mut bytes).await.unwrap();
+        hooks.lock().unwrap().push(String::from_utf8_lossy(&bytes[..len]).into_owned());
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    });
+    let text = json!({"title": "Water\r\nBcc: eve@evil.example", "text": "first\n.\nlast"});
+    until("the function is there", SOON, async || get(hub.http, "/api/notify").await.status == 405).await;
+    let told = send(hub.http, "POST", "/api/notify", text).await;
+    assert_eq!(told.status, 200, "{}", told.json());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let heard = heard.lock().unwrap().clone();
+    assert!(heard.contains(&"RCPT TO:<anna@home.arpa>".to_string()));
+    assert!(
+        heard.contains(&"Subject: Water  Bcc: eve@evil.example".to_string()),
+        "a title must not add a header: {heard:?}"
+    );
+    assert!(heard.contains(&"..".to_string()) && heard.contains(&"last".to_string()));
+    assert!(heard.iter().any(|h| h.starts_with("POST /page") && h.contains("\"title\"")));
+    // When nobody answers any more, that is said.
+    assert_eq!(send(hub.http, "POST", "/api/notify", json!({"title": "x"})).await.status, 502);
+}

@@ -1,0 +1,186 @@
+//! What the tests of the whole hub share: a hub in a scratch folder, simulated nodes beside it, a plain HTTP client.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use hob_node::devices::{Device, Irrigation, Relays};
+use hob_node::{Config as Node, Handle, Trust, spawn};
+use house::Clock;
+use hub::{Config, Running};
+use serde_json::{Value, json};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Nodes of tests live faster than real ones.
+pub const BEAT: Duration = Duration::from_millis(100);
+
+/// A folder that goes with the test.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Scratch {
+        // In memory where that is possible: a kill loses nothing there either, and other work on the disk is no noise.
+        let shared = std::path::Path::new("/dev/shm");
+        let base = if shared.is_dir() { shared.to_path_buf() } else { std::env::temp_dir() };
+        let folder = base.join(format!("hub-test-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A UDP port that nobody uses.
+pub fn free_port() -> u16 {
+    UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A configuration in a scratch folder: free ports, short time-outs, everything accepted, everyone an administrator.
+pub fn config(scratch: &Scratch) -> Config {
+    let mut config = Config { state: scratch.0.clone(), ..Config::default() };
+    config.server.http = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.server.open_door = true;
+    config.devices.accept_all = true;
+    config.modules.dwn.port = free_port();
+    config.modules.dwn.interface = Ipv4Addr::LOCALHOST;
+    config.modules.dwn.lost_after = 0.6;
+    config
+}
+
+pub async fn start(config: &Config) -> Running {
+    hub::start(config, Clock::default()).await.unwrap()
+}
+
+/// The settings of one v1 node; `number` makes its address.
+pub fn node(config: &Config, number: u16, name: &str, id: &str) -> Node {
+    let [high, low] = number.to_be_bytes();
+    Node {
+        name: name.into(),
+        id: id.into(),
+        address: Ipv4Addr::new(127, 77, high, low),
+        port: config.modules.dwn.port,
+        interface: Ipv4Addr::LOCALHOST,
+        heartbeat: BEAT,
+        trust: None,
+    }
+}
+
+pub fn spawn_device(node: Node, device: impl Device) -> Handle {
+    spawn(node, device).unwrap()
+}
+
+/// An irrigation controller with a short limit.
+pub fn irrigation(config: &Config, number: u16, id: &str, trust: Option<Trust>) -> (Handle, Relays) {
+    let (device, relays) = Irrigation::new(8_000);
+    let node = Node { trust, ..node(config, number, wire::irrigation::DRIVER_NAMES[0], id) };
+    (spawn(node, device).unwrap(), relays)
+}
+
+/// Waits for something to become true.
+pub async fn until(what: &str, within: Duration, mut is_so: impl AsyncFnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so().await {
+        assert!(start.elapsed() < within, "in {within:?} it did not happen that {what}");
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+}
+
+pub const SOON: Duration = Duration::from_secs(10);
+
+/// An answer: status, head and body.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or(Value::Null)
+    }
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// Sends bytes and reads until the server closes.
+pub async fn raw(at: SocketAddr, request: &[u8]) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(at).await?;
+    stream.write_all(request).await?;
+    let mut bytes = Vec::new();
+    // A server that has said enough may reset what was still being sent.
+    let _ = stream.read_to_end(&mut bytes).await;
+    let split = bytes.windows(4).position(|w| w == b"\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&bytes[..split]).into_owned();
+    let status =
+        head.split(' ').nth(1).and_then(|s| s.parse().ok()).ok_or(std::io::ErrorKind::InvalidData)?;
+    Ok(Answer { status, head, body: bytes[split + 4..].to_vec() })
+}
+
+/// One request with further header lines.
+pub async fn request(
+    at: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: Option<Value>,
+) -> std::io::Result<Answer> {
+    let body = body.map(|b| b.to_string()).unwrap_or_default();
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n{kind}{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    raw(at, format!("{head}{body}").as_bytes()).await
+}
+
+pub async fn get(at: SocketAddr, path: &str) -> Answer {
+    request(at, "GET", path, "", None).await.unwrap()
+}
+
+pub async fn send(at: SocketAddr, method: &str, path: &str, body: Value) -> Answer {
+    request(at, method, path, "", Some(body)).await.unwrap()
+}
+
+/// A command to an entity.
+pub async fn command(at: SocketAddr, entity: &str, body: Value) -> Answer {
+    send(at, "POST", &format!("/api/entities/{entity}/command"), body).await
+}
+
+pub async fn open_valve(at: SocketAddr, entity: &str, seconds: u32) -> Answer {
+    command(at, entity, json!({"command": "open", "seconds": seconds})).await
+}
+
+/// The state of an entity, null when there is none.
+pub async fn state(at: SocketAddr, entity: &str) -> Value {
+    get(at, &format!("/api/entities/{entity}")).await.json()["state"].clone()
+}
+
+/// Waits until an entity's state is known.
+pub async fn known(at: SocketAddr, entity: &str) {
+    until(&format!("{entity} is known"), SOON, async || {
+        let state = state(at, entity).await;
+        !state.is_null() && state != "unknown" && state != "unavailable"
+    })
+    .await;
+}
+
+/// A seeded generator (SplitMix64).
+pub struct Random(pub u64);
+impl Random {
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+}

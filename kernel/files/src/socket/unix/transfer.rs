@@ -1,0 +1,319 @@
+//! Sending and receiving: send(2), recv(2) and what travels along.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering;
+
+use abi::Errno;
+use abi::socket::{MessageFlags, Ucred};
+use memory::{Sink, Source};
+use threads::WaitError;
+
+use super::address::Address;
+use super::inbox::{BYTES_MAX, Packet, Side};
+use super::{UnixKind, UnixSocket, bury};
+use crate::socket::{Message, Received, SocketCaller};
+
+/// Bytes of a stream that go into one packet.
+const CHUNK: usize = 16 * 1024;
+
+/// Takes `len` bytes out of a source: ENOBUFS where there is no memory for so many.
+fn copy_in(from: &mut dyn Source, len: usize) -> Result<Vec<u8>, Errno> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS)?;
+    bytes.resize(len, 0);
+    let count = from.read(&mut bytes)?;
+    bytes.truncate(count);
+    Ok(bytes)
+}
+
+impl UnixSocket {
+    /// Whether this socket takes datagrams from the one of `side`: from all while it is not connected.
+    pub(super) fn takes_from(&self, side: &Arc<Side>) -> bool {
+        self.peer.lock().as_ref().is_none_or(|peer| Arc::ptr_eq(peer, side))
+    }
+
+    pub(super) fn send_message(
+        &self,
+        caller: Option<&SocketCaller<'_>>,
+        from: &mut dyn Source,
+        message: Message<'_>,
+        identity: Ucred,
+        is_nonblocking: bool,
+    ) -> Result<usize, Errno> {
+        if message.flags.contains(MessageFlags::OOB) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        let is_nonblocking = is_nonblocking || message.flags.contains(MessageFlags::DONTWAIT);
+        let target = match message.address.filter(|address| !address.is_empty()) {
+            None => self.peer().ok_or(Errno::ENOTCONN)?,
+            Some(_) if self.kind == UnixKind::Packets => self.peer().ok_or(Errno::ENOTCONN)?,
+            Some(_) if self.kind == UnixKind::Stream => {
+                return Err(if self.peer().is_some() { Errno::EISCONN } else { Errno::EOPNOTSUPP });
+            }
+            Some(address) => {
+                let caller = caller.ok_or(Errno::EINVAL)?;
+                let target = self.find(caller, &Address::parse(address)?)?;
+                if target.kind != self.kind {
+                    return Err(Errno::EPROTOTYPE);
+                }
+                if !target.takes_from(&self.own) {
+                    return Err(Errno::EPERM);
+                }
+                Arc::clone(&target.own)
+            }
+        };
+        if self.writing_has_ended.load(Ordering::Acquire) {
+            return Err(Errno::EPIPE);
+        }
+        let credentials = message.credentials.unwrap_or(identity);
+        let packet =
+            |bytes, rights| Packet { bytes, start: 0, rights, credentials, from: self.own.address() };
+        if self.kind == UnixKind::Stream {
+            return self.send_stream(&target, from, message.rights, packet, is_nonblocking);
+        }
+        let len = from.remaining();
+        if len > BYTES_MAX {
+            return Err(Errno::EMSGSIZE);
+        }
+        let bytes = copy_in(from, len)?;
+        self.wait_for_room(&target, is_nonblocking)?;
+        let count = bytes.len();
+        target.push(packet(bytes, message.rights)).map_err(|error| self.when_gone(error))?;
+        Ok(count)
+    }
+
+    fn send_stream(
+        &self,
+        target: &Side,
+        from: &mut dyn Source,
+        mut rights: Vec<Arc<crate::OpenFile>>,
+        packet: impl Fn(Vec<u8>, Vec<Arc<crate::OpenFile>>) -> Packet,
+        is_nonblocking: bool,
+    ) -> Result<usize, Errno> {
+        let mut done = 0;
+        loop {
+            let len = from.remaining().min(CHUNK);
+            // A message without bytes carries nothing on a stream.
+            if len == 0 {
+                bury(rights);
+                return Ok(done);
+            }
+            let step = self.wait_for_room(target, is_nonblocking).and_then(|()| copy_in(from, len)).and_then(
+                |bytes| {
+                    let count = bytes.len();
+                    target.push(packet(bytes, core::mem::take(&mut rights)))?;
+                    Ok(count)
+                },
+            );
+            match step {
+                Ok(count) => {
+                    done += count;
+                    if count < len {
+                        return Ok(done);
+                    }
+                }
+                Err(_) if done > 0 => return Ok(done),
+                Err(error) => {
+                    bury(rights);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// What it means that the receiver has gone: nobody listens to datagrams, a connection is broken.
+    fn when_gone(&self, error: Errno) -> Errno {
+        if error == Errno::EPIPE && self.is_datagram() { Errno::ECONNREFUSED } else { error }
+    }
+
+    fn wait_for_room(&self, target: &Side, is_nonblocking: bool) -> Result<(), Errno> {
+        let is_datagram = self.is_datagram();
+        let ready = || {
+            if target.has_reading_ended() {
+                return Some(Err(self.when_gone(Errno::EPIPE)));
+            }
+            if self.writing_has_ended.load(Ordering::Acquire) {
+                return Some(Err(Errno::EPIPE));
+            }
+            (!target.is_full(is_datagram)).then_some(Ok(()))
+        };
+        match ready() {
+            Some(result) => result,
+            None if is_nonblocking => Err(Errno::EAGAIN),
+            None => match target.writable.wait_until(Self::wait(&self.send_timeout_ns), ready) {
+                Ok(result) => result,
+                Err(WaitError::Interrupted) => Err(Errno::EINTR),
+                Err(WaitError::TimedOut) => Err(Errno::EAGAIN),
+            },
+        }
+    }
+
+    pub(super) fn receive_message(
+        &self,
+        into: &mut dyn Sink,
+        flags: MessageFlags,
+        is_nonblocking: bool,
+    ) -> Result<Received, Errno> {
+        if flags.contains(MessageFlags::OOB) {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        match self.kind {
+            UnixKind::Stream if self.is_listening() || self.peer().is_none() => return Err(Errno::EINVAL),
+            UnixKind::Packets if self.peer().is_none() => return Err(Errno::ENOTCONN),
+            _ => {}
+        }
+        let is_nonblocking = is_nonblocking || flags.contains(MessageFlags::DONTWAIT);
+        let peeks = flags.contains(MessageFlags::PEEK);
+        if self.kind != UnixKind::Stream {
+            return self.receive_packet(into, flags, is_nonblocking);
+        }
+        let waits_for_all = flags.contains(MessageFlags::WAITALL) && !peeks;
+        let mut received = Received::default();
+        let mut first = None;
+        while into.remaining() > 0 {
+            let may_wait = received.len == 0 || waits_for_all;
+            match self.wait_for_packet(is_nonblocking || !may_wait) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) if received.len > 0 => break,
+                Err(error) => return Err(error),
+            }
+            let receiving = self.receiving.lock();
+            let goes_on = self.receive_part(into, &mut received, &mut first, peeks);
+            drop(receiving);
+            match goes_on {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) if received.len > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        received.full_len = received.len;
+        Ok(received)
+    }
+
+    /// Waits until there is a packet: false at the end. EAGAIN, EINTR, or the error that waits to be told.
+    fn wait_for_packet(&self, is_nonblocking: bool) -> Result<bool, Errno> {
+        let ready = || {
+            if !self.own.is_empty() {
+                return Some(Ok(true));
+            }
+            if let Some(error) = self.own.take_error() {
+                return Some(Err(error));
+            }
+            (self.own.has_writing_ended() || self.own.has_reading_ended()).then_some(Ok(false))
+        };
+        match ready() {
+            Some(result) => result,
+            None if is_nonblocking => Err(Errno::EAGAIN),
+            None => match self.own.readable.wait_until(Self::wait(&self.receive_timeout_ns), ready) {
+                Ok(result) => result,
+                Err(WaitError::Interrupted) => Err(Errno::EINTR),
+                Err(WaitError::TimedOut) => Err(Errno::EAGAIN),
+            },
+        }
+    }
+
+    /// Takes from the packet in front as much as fits; false when the receive is over: bytes of another sender, or with other
+    /// files, begin a message of their own.
+    fn receive_part(
+        &self,
+        into: &mut dyn Sink,
+        received: &mut Received,
+        first: &mut Option<Ucred>,
+        peeks: bool,
+    ) -> Result<bool, Errno> {
+        let tells_identity = self.passes_credentials.load(Ordering::Relaxed);
+        let taken = {
+            let mut packets = self.own.packets.lock();
+            let goes_on = packets.front().is_some_and(|front| {
+                let is_same = first.is_none_or(|first| !tells_identity || first == front.credentials);
+                is_same && (first.is_none() || front.rights.is_empty())
+            });
+            if goes_on { packets.pop_front() } else { None }
+        };
+        let Some(mut packet) = taken else { return Ok(self.own.is_empty() && first.is_none()) };
+        if first.is_none() {
+            *first = Some(packet.credentials);
+            received.credentials = tells_identity.then_some(packet.credentials);
+            received.address = match &packet.from {
+                Address::Unnamed => Vec::new(),
+                named => named.to_bytes(),
+            };
+        }
+        let result = into.write(packet.rest());
+        let count = result.as_ref().copied().unwrap_or(0);
+        let had_rights = !packet.rights.is_empty();
+        if had_rights && result.is_ok() {
+            if peeks {
+                received.rights.extend(packet.rights.iter().map(Arc::clone));
+            } else {
+                received.rights.append(&mut packet.rights);
+            }
+        }
+        received.len += count;
+        if !peeks {
+            packet.start += count;
+        }
+        let is_used_up = packet.rest().is_empty() && !peeks;
+        if !is_used_up {
+            self.own.packets.lock().push_front(packet);
+        }
+        if !peeks && count > 0 || is_used_up {
+            self.own.left(count, usize::from(is_used_up));
+        }
+        result?;
+        // A look at what is there shows one packet.
+        Ok(is_used_up && !had_rights)
+    }
+
+    fn receive_packet(
+        &self,
+        into: &mut dyn Sink,
+        flags: MessageFlags,
+        is_nonblocking: bool,
+    ) -> Result<Received, Errno> {
+        let peeks = flags.contains(MessageFlags::PEEK);
+        loop {
+            if !self.wait_for_packet(is_nonblocking)? {
+                return Ok(Received::default());
+            }
+            let _receiving = self.receiving.lock();
+            let taken = self.own.packets.lock().pop_front();
+            // Another receiver was quicker.
+            let Some(mut packet) = taken else { continue };
+            let result = into.write(packet.rest());
+            let full_len = packet.bytes.len();
+            let mut received = Received { full_len, ..Received::default() };
+            if self.passes_credentials.load(Ordering::Relaxed) {
+                received.credentials = Some(packet.credentials);
+            }
+            if packet.from != Address::Unnamed {
+                received.address = packet.from.to_bytes();
+            }
+            if peeks {
+                received.rights.extend(packet.rights.iter().map(Arc::clone));
+                self.own.packets.lock().push_front(packet);
+            } else {
+                received.rights.append(&mut packet.rights);
+                self.own.left(full_len, 1);
+            }
+            // A message is gone even where its bytes could not be stored.
+            received.len = match result {
+                Ok(len) => len,
+                Err(error) => {
+                    bury(received.rights);
+                    return Err(error);
+                }
+            };
+            if received.len < full_len {
+                received.flags |= MessageFlags::TRUNC;
+            }
+            if self.kind == UnixKind::Packets {
+                received.flags |= MessageFlags::EOR;
+            }
+            return Ok(received);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `hob-node`: simulated devices from the command line.
+
+use clap::{Parser, ValueEnum};
+use hob_node::devices::{Io, Irrigation, Led};
+use hob_node::serial::SerialBoard;
+use hob_node::{Config, Handle, Trust, servers, spawn};
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+use wire::alarm::Record;
+use wire::session::Code;
+
+/// Simulated devices of a house, on real sockets.
+#[derive(Parser)]
+#[command(name = "hob-node", version)]
+struct Arguments {
+    kind: Kind,
+    /// The device's id; a number is added when there are several.
+    #[arg(long, default_value = "node")]
+    id: String,
+    /// How many devices; each v1 node has an address of its own, 127.77.x.y.
+    #[arg(long, default_value_t = 1)]
+    count: u16,
+    /// Port of the adverts and of v1 nodes.
+    #[arg(long, default_value_t = wire::PORT)]
+    port: u16,
+    /// A port that needs no right.
+    #[arg(long)]
+    demo: bool,
+    /// Speak DWN v2 and show a pairing code.
+    #[arg(long)]
+    v2: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Irrigation,
+    Led,
+    Io,
+    Gpio,
+    Weather,
+    Alarm,
+}
+
+/// The port of `hub --demo`.
+const DEMO_PORT: u16 = 24_242;
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hob-node: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    runtime.block_on(async {
+        match arguments.kind {
+            Kind::Gpio => {
+                let board = SerialBoard::plug_in()?;
+                println!("a GPIO board on {}", board.path.display());
+                wait().await
+            }
+            Kind::Weather => {
+                let station = servers::weather(SocketAddr::from(([127, 77, 1, 1], 8077))).await?;
+                println!("a weather station on {}", station.address);
+                wait().await
+            }
+            Kind::Alarm => {
+                let panel = servers::alarm(SocketAddr::from(([127, 77, 1, 2], 8023))).await?;
+                println!("an alarm panel on {}: a zone opens and closes every ten seconds", panel.address);
+                for n in 0.. {
+                    tokio::time::sleep(Duration::from_secs(10)).await;
+                    panel.happen(Record {
+                        group: n % 2,
+                        subgroup: 1,
+                        partition: 1,
+                        label_type: 0,
+                        label: "Front door".into(),
+                    });
+                }
+                Ok(())
+            }
+            _ => {
+                let _nodes = (0..arguments.count)
+                    .map(|number| node(arguments, number))
+                    .collect::<Result<Vec<_>, _>>()?;
+                println!("{} nodes advertise on port {}", arguments.count, port(arguments));
+                wait().await
+            }
+        }
+    })
+}
+
+async fn wait() -> Result<(), Box<dyn Error>> {
+    Ok(tokio::signal::ctrl_c().await?)
+}
+
+fn port(arguments: &Arguments) -> u16 {
+    if arguments.demo { DEMO_PORT } else { arguments.port }
+}
+
+fn node(arguments: &Arguments, number: u16) -> Result<Handle, Box<dyn Error>> {
+    let id = if arguments.count == 1 { arguments.id.clone() } else { format!("{}-{number}", arguments.id) };
+    let [high, low] = number.saturating_add(100).to_be_bytes();
+    let trust = match arguments.v2 {
+        true => {
+            let mut random = [0; 16];
+            getrandom::fill(&mut random)?;
+            let code = Code::from_random(random);
+            println!("{id} can be paired with {code}");
+            Some(Trust::new(&id, code)?)
+        }
+        false => None,
+    };
+    let name = match arguments.kind {
+        Kind::Led => wire::led::DRIVER_NAME,
+        Kind::Io => wire::io::DRIVER_NAME,
+        _ => wire::irrigation::DRIVER_NAMES[0],
+    };
+    let config = Config {
+        name: name.into(),
+        id,
+        address: Ipv4Addr::new(127, 77, high, low),
+        port: port(arguments),
+        interface: Ipv4Addr::LOCALHOST,
+        heartbeat: Duration::from_millis(wire::HEARTBEAT_EVERY_MS),
+        trust,
+    };
+    let spawned = match arguments.kind {
+        Kind::Led => spawn(config, Led::default()),
+        Kind::Io => spawn(config, Io::default()),
+        _ => spawn(config, Irrigation::new(wire::irrigation::NODE_LIMIT_MS).0),
+    };
+    spawned.map_err(|error| match error.kind() {
+        std::io::ErrorKind::PermissionDenied => format!(
+            "port {} needs a right: setcap cap_net_bind_service=+ep on the program, or --demo",
+            port(arguments)
+        )
+        .into(),
+        _ => error.into(),
+    })
+}
