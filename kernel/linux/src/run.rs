@@ -12,10 +12,10 @@ use memory::FaultError;
 use threads::work::INTERRUPT;
 
 use crate::process::caller::LastFault;
-use crate::process::task::work::{ATTEND, BEFORE_ENTRY, TRACE};
+use crate::process::task::work::ATTEND;
 use crate::process::{Caller, Task, exit};
 use crate::signal::{deliver, send};
-use crate::{calls, sequence, trace};
+use crate::{calls, sequence};
 
 /// Runs a thread from its first instruction to its end.
 pub fn run(mut caller: Caller) {
@@ -24,7 +24,7 @@ pub fn run(mut caller: Caller) {
     loop {
         let sequence = &caller.sequence;
         let has_work = || {
-            work.load(Ordering::Relaxed) & BEFORE_ENTRY != 0
+            work.load(Ordering::Relaxed) != 0
                 || sequence.as_ref().is_some_and(|sequence| sequence.is_stale(&thread))
         };
         // A tick inside `run` charges the mode that it interrupted.
@@ -37,15 +37,12 @@ pub fn run(mut caller: Caller) {
                 page_fault(&mut caller, address, access, is_protection);
             }
             Trap::Exception(exception) => raise(&mut caller, exception),
-            Trap::Interrupt => {}
-        }
-        // The one word that is tested on the way back.
-        let bits = work.load(Ordering::Relaxed);
-        let is_stale = caller.sequence.as_ref().is_some_and(|sequence| sequence.is_stale(&thread));
-        if bits != 0 || is_stale {
-            before_entry(&mut caller, bits);
-            if caller.is_ending {
-                break;
+            // A device, or something in the way of going on, found by the test above: the one that is made on the way back.
+            Trap::Interrupt => {
+                attend(&mut caller, work.load(Ordering::Relaxed));
+                if caller.is_ending {
+                    break;
+                }
             }
         }
     }
@@ -54,10 +51,7 @@ pub fn run(mut caller: Caller) {
 
 /// Does what the exit-work word asks for. Bits are cleared before their reason is looked at, so that what arrives meanwhile sets them again.
 #[cold]
-fn before_entry(caller: &mut Caller, bits: u32) {
-    if bits & TRACE != 0 {
-        trace::call_finished(caller);
-    }
+fn attend(caller: &mut Caller, bits: u32) {
     if bits & (INTERRUPT | ATTEND) != 0 {
         threads::current().work().fetch_and(!(INTERRUPT | ATTEND), Ordering::SeqCst);
         deliver::attend(caller);

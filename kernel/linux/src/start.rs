@@ -159,7 +159,6 @@ fn begin(task: &Arc<Task>, space: Arc<AddressSpace>, config: Config) {
     let Ok(context) = UserContext::new() else { return report(&failed("registers")(Errno::ENOMEM)) };
     let (Some(descriptors), Some(place)) = (task.descriptors(), task.place()) else { return };
     let mut caller = Caller::new(task.clone(), context, space, descriptors, place);
-    crate::trace::inherit(&caller);
     if let Err(error) = prepare(&mut caller, config) {
         report(&error);
         crate::process::exit::end_group(&mut caller, 127);

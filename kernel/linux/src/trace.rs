@@ -1,14 +1,13 @@
-//! Tracing: a line of the kernel's log for each call, as strace(1) would show it. Off, it costs one bit of the exit-work word.
+//! Tracing: a line of the kernel's log for each call, as strace(1) would show it. Off, it costs one load in each call.
 
 use abi::Errno;
 use machine::sync::atomic::{AtomicBool, Ordering};
 
 use crate::process::Caller;
-use crate::process::task::work::TRACE;
 
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
-/// Turns tracing on for threads that are made from now on.
+/// Turns tracing on.
 pub fn start() {
     IS_ON.store(true, Ordering::Relaxed);
 }
@@ -19,16 +18,9 @@ pub fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
-/// A new thread begins.
-pub fn inherit(_: &Caller) {
-    if is_on() {
-        threads::current().work().fetch_or(TRACE, Ordering::Relaxed);
-    }
-}
-
 /// A call has been made, and its result is in `rax`.
-pub fn call_finished(caller: &mut Caller) {
-    let Some(number) = caller.traced.take() else { return };
+#[cold]
+pub fn call_finished(caller: &Caller, number: u64) {
     let registers = caller.context.registers();
     let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10, registers.r8, registers.r9];
     let name = abi::syscall::name(number).unwrap_or("unknown");

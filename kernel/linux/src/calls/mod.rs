@@ -88,14 +88,14 @@ pub fn dispatch(caller: &mut Caller) {
     } else {
         Err(Errno::ENOMEM)
     };
-    if crate::trace::is_on() {
-        caller.traced = Some(number);
-    }
     if result == Err(Errno::EINTR) {
         caller.interrupted = Some(Interrupted { number, rule: entry.restart });
         caller.look_again();
     }
     caller.context.registers_mut().rax = encode(result);
+    if crate::trace::is_on() {
+        crate::trace::call_finished(caller, number);
+    }
 }
 
 /// Calls that give memory back, or end what uses it: they are made however little is left.

@@ -40,8 +40,6 @@ pub struct Caller {
     pub saved_mask: Option<SigSet>,
     /// The number of the call that is being made, or was made last.
     pub call: u64,
-    /// The number of a call that was made and is still to be traced.
-    pub traced: Option<u64>,
     /// The call that was interrupted and has not yet been decided on: repeated, or EINTR.
     pub interrupted: Option<Interrupted>,
     /// How restart_syscall(2) goes on with a call that waits for a point in time.
@@ -105,7 +103,6 @@ impl Caller {
             alternate_stack: SigAltStack::DISABLED,
             saved_mask: None,
             call: u64::MAX,
-            traced: None,
             interrupted: None,
             restart: None,
             sequence: None,

@@ -178,7 +178,6 @@ fn begin(child: Caller, set_child_tid: Option<u64>) {
     }
     // A signal, a stop or the end may have come before there was a thread to tell.
     child.look_again();
-    crate::trace::inherit(&child);
     crate::run::run(child);
 }
 

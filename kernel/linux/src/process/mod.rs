@@ -39,7 +39,7 @@ use alloc::vec::Vec;
 use abi::Errno;
 use abi::sched::WaitStatus;
 use abi::signal::{SigSet, Signal};
-use machine::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use machine::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use machine::sync::{Once, Rank, SpinLock};
 use threads::WaitQueue;
 use threads::poll::PollSource;
@@ -67,6 +67,8 @@ pub struct Process {
     /// When it was made, in nanoseconds since boot.
     pub start_ns: u64,
     family: SpinLock<Family>,
+    /// The number of the parent, 0 for none: getppid(2) asks for nothing else.
+    parent_pid: AtomicI32,
     group: SpinLock<Arc<Group>>,
     threads: SpinLock<Vec<Arc<Task>>>,
     /// Signals, ending and stopping.
@@ -186,12 +188,14 @@ impl Process {
             report: None,
             is_killable: false,
         };
+        let parent_pid = new.parent.upgrade().map_or(0, |parent| parent.pid);
         let family = Family { parent: new.parent, children: Vec::new() };
         Arc::new(Self {
             pid: new.pid,
             namespaces: new.namespaces,
             start_ns: machine::clock::now_ns(),
             family: SpinLock::new(Rank::Process, family),
+            parent_pid: AtomicI32::new(parent_pid),
             group: SpinLock::new(Rank::Signal, new.group),
             threads: SpinLock::new(Rank::Process, Vec::new()),
             state: SpinLock::new(Rank::Signal, state),
@@ -235,12 +239,13 @@ impl Process {
 
     /// The number of its parent, 0 for none.
     pub fn parent_pid(&self) -> Pid {
-        self.parent().map_or(0, |parent| parent.pid)
+        self.parent_pid.load(Ordering::Relaxed)
     }
 
     /// Gives it another parent.
     pub fn set_parent(&self, parent: &Arc<Process>) {
         let old = core::mem::replace(&mut self.family.lock().parent, Arc::downgrade(parent));
+        self.parent_pid.store(parent.pid, Ordering::Relaxed);
         drop(old);
     }
 

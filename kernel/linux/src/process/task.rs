@@ -18,10 +18,6 @@ use crate::signal::Pending;
 pub mod work {
     /// Something may be in the way of going on as before: a signal, an order to stop, the end.
     pub const ATTEND: u32 = 1 << 8;
-    /// Calls are traced. Stays set, and does not keep the thread out of its program.
-    pub const TRACE: u32 = 1 << 10;
-    /// The bits that mean work before the program goes on.
-    pub const BEFORE_ENTRY: u32 = !TRACE;
 }
 
 /// One thread of a process.

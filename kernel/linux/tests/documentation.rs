@@ -1,0 +1,46 @@
+//! The page that lists the calls says what the table says.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use linux::calls::{Completeness, documentation};
+
+const START: &str =
+    "<!-- calls: written by `HOB_WRITE_CALLS=1 cargo nextest run -p linux --test documentation` -->\n";
+
+fn list() -> String {
+    let mut full = Vec::new();
+    let mut parts = String::new();
+    let (mut missing, mut part_count) = (Vec::new(), 0);
+    for (_, name, entry) in documentation() {
+        match entry.completeness {
+            Completeness::Full => full.push(format!("`{name}`")),
+            Completeness::Part(text) => {
+                part_count += 1;
+                writeln!(parts, "| `{name}` | {text} |").unwrap();
+            }
+            Completeness::Missing => missing.push(format!("`{name}`")),
+        }
+    }
+    format!(
+        "### Whole: {}\n\n{}\n\n### In part: {part_count}\n\n| call | what is missing |\n|---|---|\n{parts}\n### Not there (ENOSYS, logged once): {}\n\n{}\n",
+        full.len(),
+        full.join(" "),
+        missing.len(),
+        missing.join(" "),
+    )
+}
+
+#[test]
+fn the_page_of_calls_is_that_of_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/traps-and-calls.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (before, listed) = page.split_once(START).expect("the page has the mark");
+    let wanted = list();
+    if std::env::var_os("HOB_WRITE_CALLS").is_some() {
+        fs::write(&path, format!("{before}{START}{wanted}")).unwrap();
+        return;
+    }
+    assert!(listed == wanted, "docs/traps-and-calls.md is out of date: run the command in its mark");
+}
