@@ -109,6 +109,15 @@ pub struct Run {
     /// Go on from a saved state instead of a program
     #[arg(long, conflicts_with = "program")]
     pub load_state: Option<PathBuf>,
+    /// Be a device of the house under this id: an IO board whose pins and alarm line are the program's; implies --realtime
+    #[arg(long, value_name = "ID", conflicts_with_all = ["keys", "serial", "record", "replay"])]
+    pub node: Option<String>,
+    /// Address of the interface that the node uses
+    #[arg(long, default_value = "0.0.0.0", requires = "node")]
+    pub node_address: std::net::Ipv4Addr,
+    /// UDP and TCP port of the node
+    #[arg(long, default_value_t = wire::PORT, requires = "node")]
+    pub node_port: u16,
     /// Keep to the nominal clock of 1 MHz instead of running as fast as it goes
     #[arg(long)]
     pub realtime: bool,

@@ -10,6 +10,7 @@ pub mod arguments;
 pub mod check;
 mod commands;
 pub mod expectation;
+pub mod node;
 pub mod outcome;
 pub mod source;
 pub mod terminal;

@@ -1,6 +1,7 @@
 //! `soc run`: a program, a saved state or a recording, to its end.
 
 use crate::arguments::Run;
+use crate::node::{self, Config, Node};
 use crate::outcome::Outcome;
 use crate::source::{self, load};
 use soc_machine::map::{CLOCK_HZ, GRAPHICS_HEIGHT, GRAPHICS_WIDTH};
@@ -18,7 +19,10 @@ const FOR_EVER: u64 = 1 << 62;
 
 pub(super) fn run(options: &Run) -> Result<u8, String> {
     let (mut machine, recording) = prepare(options)?;
-    let stop = drive(&mut machine, &recording, options)?;
+    let stop = match &options.node {
+        Some(id) => be_node(&mut machine, &recording, id, options)?,
+        None => drive(&mut machine, &recording, options)?,
+    };
     let outcome = Outcome::new(&machine, stop);
     finish(&machine, recording, &outcome, options)?;
     if options.json {
@@ -115,6 +119,17 @@ fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<
             std::thread::sleep(due.saturating_sub(clock.elapsed()));
         }
     }
+}
+
+fn be_node(machine: &mut Machine, recording: &Recording, id: &str, options: &Run) -> Result<Stop, String> {
+    let config = Config {
+        id: id.to_owned(),
+        address: options.node_address,
+        port: options.node_port,
+        heartbeat: Duration::from_millis(wire::HEARTBEAT_EVERY_MS),
+    };
+    let mut node = Node::open(config).map_err(|error| format!("port {}: {error}", options.node_port))?;
+    node::run(machine, &mut node, recording.end).map_err(|error| format!("the node: {error}"))
 }
 
 fn finish(
