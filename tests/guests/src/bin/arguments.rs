@@ -23,10 +23,15 @@ fn main() -> std::io::Result<()> {
 
     let vector = auxiliary_vector()?;
     let value = |key| vector.iter().find(|(found, _)| *found == key).map(|(_, value)| *value);
-    for (name, key) in [("page size", AT_PAGESZ), ("user", AT_UID), ("clock ticks", AT_CLKTCK), ("secure", AT_SECURE)] {
+    for (name, key) in
+        [("page size", AT_PAGESZ), ("user", AT_UID), ("clock ticks", AT_CLKTCK), ("secure", AT_SECURE)]
+    {
         println!("{name}: {:?}", value(key));
     }
-    println!("random, entry and name are there: {}", [AT_RANDOM, AT_ENTRY, AT_EXECFN].iter().all(|&key| value(key) > Some(0)));
+    println!(
+        "random, entry and name are there: {}",
+        [AT_RANDOM, AT_ENTRY, AT_EXECFN].iter().all(|&key| value(key) > Some(0))
+    );
     println!("the vector ends with zero: {:?}", vector.last());
 
     let mut input = String::new();
