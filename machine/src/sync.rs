@@ -20,6 +20,6 @@ pub use rank::Rank;
 pub use rcu::{RcuCell, RcuGuard, rcu_defer, rcu_poll, rcu_read, set_rcu_hook};
 pub use shared::{Reader, Shared, Writer};
 pub use spin::{
-    HeldGuard, Irq, IrqGuard, PreemptGuard, SpinGuard, SpinLock, State, Task, disable_interrupts, disable_preemption,
-    is_atomic,
+    HeldGuard, Irq, IrqGuard, PreemptGuard, SpinGuard, SpinLock, State, Task, disable_interrupts,
+    disable_preemption, is_atomic,
 };

@@ -41,8 +41,8 @@ pub(crate) use local::{
 };
 pub(crate) use memory::{IoMapping, copy_kernel_half, map_io, physical_to_pointer, pointer_to_physical};
 pub(crate) use ports::{
-    console_write, debug_exit, port_in_u8, port_in_u16, port_in_u32, port_out_u8, port_out_u16,
-    port_out_u32, release_ports, reset, stop, take_ports,
+    console_write, debug_exit, port_in_u8, port_in_u16, port_in_u32, port_out_u8, port_out_u16, port_out_u32,
+    release_ports, reset, stop, take_ports,
 };
 pub(crate) use smp::release as release_others;
 pub(crate) use stack::{stop_others, walk_stack};
