@@ -118,7 +118,7 @@ fn executable(line: &str) -> Option<(String, PathBuf)> {
 /// A cargo command for `platform`, with target and flags set. Installs what the platform lacks, and says so.
 pub fn cargo(workspace: &Workspace, subcommand: &str, platform: Platform) -> Result<Command> {
     let mut command = Command::new("cargo");
-    command.current_dir(workspace.root()).arg(subcommand).arg("--target-dir").arg(workspace.target());
+    command.current_dir(workspace.root()).arg(subcommand).env("CARGO_TARGET_DIR", workspace.target());
     let (target, std_crates) = match platform {
         Platform::Host => return Ok(command),
         Platform::Kernel => (KERNEL_TARGET, "core,alloc"),
@@ -131,7 +131,7 @@ pub fn cargo(workspace: &Workspace, subcommand: &str, platform: Platform) -> Res
         Compiler::Debian => {
             find(LLD)?;
             let mut debian = Command::new("/usr/bin/cargo");
-            debian.current_dir(workspace.root()).arg(subcommand).arg("--target-dir").arg(workspace.target());
+            debian.current_dir(workspace.root()).arg(subcommand).env("CARGO_TARGET_DIR", workspace.target());
             debian.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", "/usr/bin/rustc");
             let path = std::env::var("PATH").unwrap_or_default();
             debian.env("PATH", format!("/usr/bin:{path}"));

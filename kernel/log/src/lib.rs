@@ -18,7 +18,6 @@ extern crate alloc;
 mod ring;
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -78,12 +77,9 @@ static HAS_NEWS: AtomicBool = AtomicBool::new(false);
 
 /// Makes the ring. Lines logged before are lost to readers, but not to the sink.
 pub fn init() {
-    let mut bytes = Vec::new();
-    if bytes.try_reserve_exact(CAPACITY).is_ok() {
-        bytes.resize(CAPACITY, 0);
-        let ring = Ring::new(Box::from(bytes));
-        RING.lock().get_or_insert(ring);
-    }
+    let bytes: Box<[u8]> = core::iter::repeat_n(0, CAPACITY).collect();
+    let ring = Ring::new(bytes);
+    RING.lock().get_or_insert(ring);
 }
 
 /// Sets what sees every line at once; called with interrupts off and no lock of the log held. Called once.

@@ -19,9 +19,13 @@ fn main() {
 
 fn overflow() -> Result<(), String> {
     let _ = first_thread();
-    let task = Task::new(|| drop(recurse(1)), None).map_err(|error| alloc::format!("{error}"))?;
+    let task = Task::new(overflow_stack, None).map_err(|error| alloc::format!("{error}"))?;
     switch_to(Thread::new(task));
     Err(String::from("it came back"))
+}
+
+fn overflow_stack() {
+    core::hint::black_box(recurse(1));
 }
 
 #[expect(unconditional_recursion, reason = "that is the test")]

@@ -117,7 +117,8 @@ fn sharing() -> Result<(), String> {
     }
     STOP.store(true, Ordering::Relaxed);
     threads.iter().for_each(|thread| thread.join());
-    let time: u64 = threads.iter().map(|thread| thread.cpu_time_ns()).map(|(user, system)| user + system).sum();
+    let time: u64 =
+        threads.iter().map(|thread| thread.cpu_time_ns()).map(|(user, system)| user + system).sum();
     expect("their time was counted", time > 0, true)
 }
 
