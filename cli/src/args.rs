@@ -22,6 +22,13 @@ pub enum Command {
     Test(Test),
     /// Check format, lints, the floors of the crates, and the figures in check.toml
     Check,
+    /// Build the home hub and run it on this machine, as `./hob hub --demo`
+    #[command(disable_help_flag = true)]
+    Hub {
+        /// What the hub is given; `--help` tells
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
 }
 
 /// What `./hob run` boots and how.

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Run(run) => commands::run::run(&workspace, &run),
         Command::Image(image) => commands::image::run(&workspace, &image),
         Command::Check => commands::check::run(&workspace),
+        Command::Hub { arguments } => commands::hub::run(&workspace, &arguments),
         Command::Test(test) => {
             suites::run(&workspace, &Selection { words: test.words, full: test.full }, test.kernel)
         }
