@@ -129,7 +129,6 @@ pub struct Configuration<'a> {
     /// Where every processor sees its own APIC.
     pub local_apic_address: u32,
     entries: &'a [u8],
-    count: u16,
 }
 
 impl<'a> Configuration<'a> {
@@ -150,17 +149,14 @@ impl<'a> Configuration<'a> {
         if !table.starts_with(b"PCMP") || checksum(table) != 0 {
             return None;
         }
-        Some(Configuration {
-            local_apic_address: u32_at(table, 36)?,
-            entries: table.get(HEADER_LENGTH..)?,
-            count: u16_at(table, 34)?,
-        })
+        Some(Configuration { local_apic_address: u32_at(table, 36)?, entries: table.get(HEADER_LENGTH..)? })
     }
 
-    /// The entries in the order of the table, up to the first that is malformed.
+    /// The entries in the order of the table, up to its end or the first that is malformed. The count in the header
+    /// is not looked at, as in Linux: qboot leaves it zero.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + use<'a> {
         let mut rest = self.entries;
-        (0..self.count).map_while(move |_| {
+        core::iter::from_fn(move || {
             let length = if u8_at(rest, 0)? == 0 { 20 } else { 8 };
             let entry = slice_at(rest, 0, length)?;
             rest = rest.get(length..)?;

@@ -17,7 +17,8 @@ fn pointer(default_configuration: u8) -> Vec<u8> {
 fn table() -> Vec<u8> {
     let mut bytes = b"PCMP\0\0\x04\0HOUSE   MACHINE     ".to_vec();
     bytes.resize(34, 0);
-    bytes.extend(7u16.to_le_bytes());
+    // The count of entries, as qboot leaves it: readers go by the length.
+    bytes.extend(0u16.to_le_bytes());
     bytes.extend(0xfee0_0000u32.to_le_bytes());
     bytes.extend([0; 4]);
     for (id, flags) in [(0u8, 3u8), (1, 1)] {
