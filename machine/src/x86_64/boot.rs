@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
 
-use formats::boot::{Description, MemoryKind, multiboot2, pvh};
+use formats::boot::{Description, MemoryKind, MemoryMap, multiboot2, pvh};
 
 use super::descriptors::{self, EMERGENCY_STACKS, EmergencyStack};
 use super::local::{self, Local};
@@ -207,8 +207,7 @@ extern "C" fn rust_start(information: u32, magic: u32) -> ! {
         install_local(local, 0);
     }
     cpuid::enable();
-    let (protocol, description) = describe(information, magic);
-    let info = start_frames(protocol, &description);
+    let info = start_frames(&describe(information, magic));
     boot::set_info(info);
     set_interrupt_stack(local::local());
     let topology = firmware::init();
@@ -249,36 +248,71 @@ fn loader_memory(address: u64, len: usize) -> Option<&'static [u8]> {
     Some(unsafe { core::slice::from_raw_parts((DIRECT + address) as *const u8, len) })
 }
 
-fn describe(information: u32, magic: u32) -> (&'static str, Description<'static>) {
+/// What the loader said, and where: its words are read until they have been copied.
+struct Told {
+    protocol: &'static str,
+    description: Description<'static>,
+    words: (u64, u64),
+}
+
+fn describe(information: u32, magic: u32) -> Told {
+    let start = u64::from(information);
+    let mut len = PAGE_SIZE;
     let (protocol, description) = if magic == multiboot2::MAGIC {
         let bytes = loader_memory(information.into(), multiboot2::HEAD_LENGTH)
             .and_then(multiboot2::length)
-            .and_then(|len| loader_memory(information.into(), len));
+            .and_then(|total| {
+                len = total;
+                loader_memory(information.into(), total)
+            });
         ("Multiboot2", multiboot2::parse(bytes.unwrap_or(&[])))
     } else {
         ("PVH", pvh::read(&loader_memory, information.into()))
     };
     match description {
-        Ok(description) => (protocol, description),
+        Ok(description) => Told { protocol, description, words: page_out(start, start + len as u64) },
         Err(error) => panic!("{protocol}: {error}"),
     }
 }
 
-/// Parts of `start..end` that overlap none of `holes`, which may be in any order.
-fn without(start: u64, end: u64, holes: &[(u64, u64)], visit: &mut dyn FnMut(u64, u64)) {
-    let first = holes.iter().filter(|hole| hole.0 < end && start < hole.1).min_by_key(|hole| hole.0);
-    match first {
-        None if start < end => visit(start, end),
-        None => {}
-        Some(&(hole_start, hole_end)) => {
-            if start < hole_start {
-                visit(start, hole_start);
+/// What must not be given to the allocator: what the memory map calls anything but usable, and places of our own.
+struct Holes<'a> {
+    map: MemoryMap<'a>,
+    own: arrayvec::ArrayVec<(u64, u64), 8>,
+}
+
+impl Holes<'_> {
+    /// The hole that begins first, of those that overlap `start..end`, in whole pages.
+    fn first(&self, start: u64, end: u64) -> Option<(u64, u64)> {
+        let mapped = self.map.iter().filter(|region| region.kind != MemoryKind::Usable);
+        mapped
+            .map(|region| page_out(region.start, region.start + region.length))
+            .chain(self.own.iter().copied())
+            .filter(|hole| hole.0 < end && start < hole.1)
+            .min_by_key(|hole| hole.0)
+    }
+
+    /// The parts of `start..end` in which there is no hole.
+    fn between(&self, start: u64, end: u64, mut visit: impl FnMut(u64, u64)) {
+        let mut at = start;
+        while at < end {
+            let (hole_start, hole_end) = self.first(at, end).unwrap_or((end, end));
+            if at < hole_start {
+                visit(at, hole_start);
             }
-            if hole_end < end {
-                without(hole_end, end, holes, visit);
-            }
+            at = hole_end;
         }
     }
+}
+
+/// A range widened to whole pages.
+fn page_out(start: u64, end: u64) -> (u64, u64) {
+    (start & !(PAGE - 1), end.next_multiple_of(PAGE))
+}
+
+/// The whole pages inside a range.
+fn page_in(start: u64, end: u64) -> (u64, u64) {
+    (start.next_multiple_of(PAGE), end & !(PAGE - 1))
 }
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -289,30 +323,25 @@ const LOW_MEMORY: u64 = 1 << 20;
 
 /// Takes memory into use: frame records, the allocator, the kernel's own page tables; and copies what the
 /// loader said.
-fn start_frames(protocol: &'static str, description: &Description<'static>) -> BootInfo {
+fn start_frames(told: &Told) -> BootInfo {
+    let Told { protocol, description, words } = told;
     let (image_start, image_end) = memory::image_extent();
     let module = description.modules().first().map(|module| (module.start, module.start + module.length));
-    let page_out = |(start, end): (u64, u64)| (start & !(PAGE - 1), end.next_multiple_of(PAGE));
-    let mut holes = arrayvec::ArrayVec::<(u64, u64), 32>::new();
-    holes.push((0, LOW_MEMORY));
-    holes.push(page_out((image_start.min(LOW_MEMORY), image_end)));
-    holes.extend(module.map(page_out));
-    // Regions may overlap: what any of them calls unusable is.
-    for region in description.memory.iter().filter(|region| region.kind != MemoryKind::Usable) {
-        if holes.try_push(page_out((region.start, region.start + region.length))).is_err() {
-            break;
-        }
-    }
+    let mut holes = Holes { map: description.memory, own: arrayvec::ArrayVec::new() };
+    holes.own.push((0, LOW_MEMORY));
+    holes.own.push(page_out(image_start.min(LOW_MEMORY), image_end));
+    holes.own.extend(module.map(|(start, end)| page_out(start, end)));
+    // A few pages that stay unused: GRUB puts its words anywhere.
+    holes.own.push(*words);
     let usable = || description.memory.iter().filter(|region| region.kind == MemoryKind::Usable);
     let memory_end = usable().map(|region| region.start + region.length).max().unwrap_or(0) & !(PAGE - 1);
-    let page_in = |start: u64, end: u64| (start.next_multiple_of(PAGE), end & !(PAGE - 1));
 
     // The records go to the first hole-free place that is large enough.
     let frames = (memory_end / PAGE) as usize;
     let records_len = (frames * size_of::<Record>()).next_multiple_of(PAGE_SIZE) as u64;
     let mut records = None;
     for region in usable() {
-        without(region.start, (region.start + region.length).min(LOADER_REACH), &holes, &mut |start, end| {
+        holes.between(region.start, (region.start + region.length).min(LOADER_REACH), |start, end| {
             let (start, end) = page_in(start, end);
             if records.is_none() && end.saturating_sub(start) >= records_len {
                 records = Some(start);
@@ -324,11 +353,11 @@ fn start_frames(protocol: &'static str, description: &Description<'static>) -> B
     // loader left (below 1 MiB or in a reserved region), and is kept from the allocator by the hole added
     // next.
     unsafe { frame::init_records((DIRECT + records) as *mut Record, frames) };
-    holes.push((records, records + records_len));
+    holes.own.push((records, records + records_len));
     let give = |reach_start: u64, reach_end: u64| {
         for region in usable() {
             let (start, end) = (region.start.max(reach_start), (region.start + region.length).min(reach_end));
-            without(start, end, &holes, &mut |start, end| {
+            holes.between(start, end, |start, end| {
                 let (start, end) = page_in(start, end);
                 if start < end {
                     frame::add_region((start / PAGE) as usize, (end / PAGE) as usize);
@@ -350,7 +379,7 @@ fn start_frames(protocol: &'static str, description: &Description<'static>) -> B
         _ => RegionKind::Reserved,
     };
     BootInfo {
-        protocol,
+        protocol: *protocol,
         regions: description
             .memory
             .iter()
