@@ -181,10 +181,10 @@ pub fn measured_ticks() -> u32 {
     u32::MAX - read(TIMER_CURRENT)
 }
 
-/// Ends the measurement: `ticks` passed in `ns` nanoseconds.
-pub fn set_timer_rate(ticks: u64, ns: u64) {
+/// Ends the measurement: the timer makes `ticks` in a second.
+pub fn set_timer_rate(ticks: u64) {
     write(TIMER_INITIAL, 0);
-    let rate = (u128::from(ticks) << 32) / u128::from(ns.max(1));
+    let rate = (u128::from(ticks) << 32) / 1_000_000_000;
     TIMER_RATE.store(rate as u64, Ordering::Relaxed);
 }
 

@@ -24,8 +24,11 @@ static IS_TRUSTED: AtomicBool = AtomicBool::new(true);
 static LATEST: AtomicU64 = AtomicU64::new(0);
 static BOOT_TIME: Once<Option<u64>> = Once::new();
 
-/// How long to measure.
-const MEASURE_NS: u64 = 5_000_000;
+/// How long to measure, and how often.
+const WINDOW_NS: u64 = 3_000_000;
+const WINDOWS: usize = 3;
+/// Looks at a reference that does not move before it is given up.
+const PATIENCE: u32 = 100_000;
 /// Rate of the 8254, in Hz.
 const PIT_HZ: u64 = 1_193_182;
 
@@ -74,10 +77,9 @@ pub fn distrust() {
 /// the kernel's first instruction.
 pub fn init(base: u64) {
     apic::start_measuring();
-    let (name, ns, ticks, timer_ticks) = measure();
-    let frequency = (u128::from(ticks) * 1_000_000_000 / u128::from(ns.max(1))) as u64;
-    set_rate(frequency.max(1), base);
-    apic::set_timer_rate(timer_ticks, ns);
+    let (name, rates) = measure();
+    set_rate(rates.tsc.max(1), base);
+    apic::set_timer_rate(rates.timer);
     let _ = REFERENCE.set(name);
     let wall = ports::read_rtc().map(|seconds| (seconds * 1_000_000_000).saturating_sub(now_ns()));
     let _ = BOOT_TIME.set(wall);
@@ -102,80 +104,116 @@ pub fn boot_time_ns() -> Option<u64> {
     BOOT_TIME.get().copied().flatten()
 }
 
-/// Name, nanoseconds, counter ticks and timer ticks of one measurement. The timer was started just before.
-fn measure() -> (&'static str, u64, u64, u64) {
-    if let Some((ns, ticks, timer)) = firmware::hpet().and_then(measure_hpet) {
-        return ("hpet", ns, ticks, timer);
+/// Counter ticks and timer ticks in a second, and the name of what they were measured against. The timer was started
+/// just before.
+fn measure() -> (&'static str, Rates) {
+    if let Some(rates) = firmware::hpet().and_then(measure_hpet) {
+        return ("hpet", rates);
     }
-    if let Some((ns, ticks, timer)) = measure_pit() {
-        return ("pit", ns, ticks, timer);
+    if let Some(rates) = measure_pit() {
+        return ("pit", rates);
     }
     apic::start_measuring();
-    let (ns, ticks, timer) = measure_rtc();
-    ("rtc", ns, ticks, timer)
+    ("rtc", measure_rtc())
 }
 
-fn measure_hpet(address: PhysicalAddress) -> Option<(u64, u64, u64)> {
+/// Ticks in a second.
+#[derive(Clone, Copy)]
+struct Rates {
+    tsc: u64,
+    timer: u64,
+}
+
+impl Rates {
+    fn new(tsc: u64, timer: u64, ns: u64) -> Self {
+        let per_second = |ticks: u64| (u128::from(ticks) * 1_000_000_000 / u128::from(ns.max(1))) as u64;
+        Self { tsc: per_second(tsc), timer: per_second(timer) }
+    }
+}
+
+/// One look at all three clocks.
+#[derive(Clone, Copy)]
+struct Look {
+    reference: u32,
+    tsc: u64,
+    timer: u32,
+}
+
+/// Looks three times and keeps the look that took the shortest: one in the middle of which a hypervisor let somebody
+/// else run would put the clocks against each other.
+fn look(reference: impl Fn() -> u32) -> Look {
+    let once = || {
+        let before = instructions::read_tsc();
+        let look =
+            Look { reference: reference(), tsc: instructions::read_tsc(), timer: apic::measured_ticks() };
+        (instructions::read_tsc().wrapping_sub(before), look)
+    };
+    [once(), once(), once()]
+        .into_iter()
+        .min_by_key(|(took, _)| *took)
+        .map_or_else(|| once().1, |(_, look)| look)
+}
+
+/// Measures in several windows and takes the middle result, so that one that was disturbed does not count. `reference` counts
+/// up, modulo `mask + 1`, `hz` times a second. `None` when it stands still.
+fn measure_windows(reference: impl Fn() -> u32, mask: u32, hz: u64) -> Option<Rates> {
+    let wanted = (hz * WINDOW_NS / 1_000_000_000) as u32;
+    let mut found = [Rates { tsc: 0, timer: 0 }; WINDOWS];
+    for rates in &mut found {
+        let first = look(&reference);
+        let mut last = first.reference;
+        let mut still = 0;
+        loop {
+            let now = reference();
+            still = if now == last { still + 1 } else { 0 };
+            last = now;
+            if now.wrapping_sub(first.reference) & mask >= wanted {
+                break;
+            }
+            if still > PATIENCE {
+                return None;
+            }
+            core::hint::spin_loop();
+        }
+        let end = look(&reference);
+        let passed = u64::from(end.reference.wrapping_sub(first.reference) & mask);
+        let ns = passed * 1_000_000_000 / hz;
+        *rates = Rates::new(end.tsc - first.tsc, u64::from(end.timer.wrapping_sub(first.timer)), ns);
+    }
+    let middle = |mut values: [u64; WINDOWS]| {
+        values.sort_unstable();
+        values[WINDOWS / 2]
+    };
+    Some(Rates { tsc: middle(found.map(|rates| rates.tsc)), timer: middle(found.map(|rates| rates.timer)) })
+}
+
+fn measure_hpet(address: PhysicalAddress) -> Option<Rates> {
     const CAPABILITIES: usize = 0;
     const CONFIGURATION: usize = 0x10;
     const COUNTER: usize = 0xf0;
     let mapping = memory::map_device(address, 0x400).ok()?;
     let register = |offset: usize| mapping.pointer().wrapping_add(offset).cast::<u64>();
-    // SAFETY: the mapping covers the device's registers (HPET specification 1.0a, 2.3.4); counting on harms
-    // nobody.
-    unsafe {
-        let period_fs = register(CAPABILITIES).read_volatile() >> 32;
-        if period_fs == 0 || period_fs > 100_000_000 {
-            return None;
-        }
+    // SAFETY: the mapping covers the device's registers (HPET specification 1.0a, 2.3.4); counting on harms nobody.
+    let period_fs = unsafe {
         register(CONFIGURATION).write_volatile(register(CONFIGURATION).read_volatile() | 1);
-        let counter = || register(COUNTER).read_volatile() as u32;
-        let wanted = (MEASURE_NS * 1_000_000 / period_fs) as u32;
-        let (first, first_tsc, first_timer) = (counter(), instructions::read_tsc(), apic::measured_ticks());
-        let limit = first_tsc.wrapping_add(20_000_000_000);
-        loop {
-            let passed = counter().wrapping_sub(first);
-            let tsc = instructions::read_tsc();
-            if passed >= wanted {
-                let timer = apic::measured_ticks() - first_timer;
-                return Some((u64::from(passed) * period_fs / 1_000_000, tsc - first_tsc, timer.into()));
-            }
-            if tsc > limit {
-                return None;
-            }
-            core::hint::spin_loop();
-        }
+        register(CAPABILITIES).read_volatile() >> 32
+    };
+    if period_fs == 0 || period_fs > 100_000_000 {
+        return None;
     }
+    // SAFETY: as above.
+    let counter = || unsafe { register(COUNTER).read_volatile() } as u32;
+    measure_windows(counter, u32::MAX, 1_000_000_000_000_000 / period_fs)
 }
 
-fn measure_pit() -> Option<(u64, u64, u64)> {
+fn measure_pit() -> Option<Rates> {
     ports::pit_start();
-    let mut last = ports::pit_count();
-    let (first_tsc, first_timer) = (instructions::read_tsc(), apic::measured_ticks());
-    let mut passed = 0u64;
-    let wanted = PIT_HZ * MEASURE_NS / 1_000_000_000;
-    let mut idle_reads = 0;
-    while passed < wanted {
-        let count = ports::pit_count();
-        let tsc = instructions::read_tsc();
-        // It counts down and starts again from 65536.
-        let step = last.wrapping_sub(count);
-        last = count;
-        passed += u64::from(step);
-        idle_reads = if step == 0 { idle_reads + 1 } else { 0 };
-        if idle_reads > 100_000 {
-            return None;
-        }
-        if passed >= wanted {
-            let timer = apic::measured_ticks() - first_timer;
-            return Some((passed * 1_000_000_000 / PIT_HZ, tsc - first_tsc, timer.into()));
-        }
-    }
-    None
+    // It counts down and starts again from 65536.
+    measure_windows(|| u32::from(!ports::pit_count()), 0xffff, PIT_HZ)
 }
 
 /// Waits for two changes of the second.
-fn measure_rtc() -> (u64, u64, u64) {
+fn measure_rtc() -> Rates {
     let wait = || {
         let start = ports::rtc_second();
         while ports::rtc_second() == start {
@@ -183,10 +221,10 @@ fn measure_rtc() -> (u64, u64, u64) {
         }
     };
     wait();
-    let (first_tsc, first_timer) = (instructions::read_tsc(), apic::measured_ticks());
+    let first = look(|| 0);
     wait();
-    let timer = apic::measured_ticks() - first_timer;
-    (1_000_000_000, instructions::read_tsc() - first_tsc, timer.into())
+    let end = look(|| 0);
+    Rates::new(end.tsc - first.tsc, u64::from(end.timer.wrapping_sub(first.timer)), 1_000_000_000)
 }
 
 pub fn set_deadline(deadline_ns: Option<u64>) {
