@@ -24,13 +24,19 @@ const PREPARE: &str = "set -e; root=$1; shift
     mount --rbind /dev $root/dev; mount -t proc proc $root/proc; mount -t sysfs sysfs $root/sys
     mount -t tmpfs tmpfs $root/tmp; hostname hob
     umask 022
-    exec setsid -c chroot $root /bin/busybox env -i \"$@\"";
+    exec setsid -c chroot $root /bin/busybox sh -c 'test ! -f /etc/hob/input || exec </etc/hob/input
+    exec /bin/busybox env -i \"$@\"' sh \"$@\"";
 
 /// Runs `job` over `tree` on the host.
 pub fn run(tree: &Tree, job: &Job) -> Result<Transcript> {
     let root =
         tempfile::Builder::new().prefix("hob-linux-").tempdir().context("cannot make a temporary folder")?;
     tree.write_to(root.path())?;
+    if let Some(input) = &job.input {
+        let file = root.path().join(crate::job::INPUT_PATH);
+        file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+        std::fs::write(&file, input).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let Pseudoterminal { ours, theirs } = pseudoterminal::open(24, 80)?;
     let mut settings = tcgetattr(&theirs)?;
     settings.make_raw();
