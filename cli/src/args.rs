@@ -20,6 +20,8 @@ pub enum Command {
     Image(Image),
     /// Run the tests: all quick ones, or those whose names contain one of the words
     Test(Test),
+    /// Measure Hob beside Linux on the same emulated machine and keep the figures in docs/figures
+    Bench(Bench),
     /// Check format, lints, the floors of the crates, and the figures in check.toml
     Check,
     /// Build the home hub and run it on this machine, as `./hob hub --demo`
@@ -114,6 +116,21 @@ pub struct Test {
     pub kernel: Option<PathBuf>,
     /// Parts of names, such as guest/pipes or host/threads
     pub words: Vec<String>,
+}
+
+/// What `./hob bench` measures.
+#[derive(Debug, Args)]
+pub struct Bench {
+    /// The kind of figures
+    #[arg(value_enum)]
+    pub figure: Figure,
+}
+
+/// Kinds of figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Figure {
+    /// Guest instructions of system calls, switches and faults
+    Calls,
 }
 
 #[cfg(test)]

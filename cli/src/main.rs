@@ -12,6 +12,7 @@ fn main() -> ExitCode {
     let result = Workspace::find().and_then(|workspace| match arguments.command {
         Command::Run(run) => commands::run::run(&workspace, &run),
         Command::Image(image) => commands::image::run(&workspace, &image),
+        Command::Bench(bench) => commands::bench::run(&workspace, &bench),
         Command::Check => commands::check::run(&workspace),
         Command::Hub { arguments } => commands::hub::run(&workspace, &arguments),
         Command::Test(test) => {

@@ -8,7 +8,7 @@ mod case;
 mod guest;
 mod host;
 mod machine;
-mod machine_run;
+pub(crate) mod machine_run;
 mod metadata;
 mod oracle;
 mod runner;
