@@ -7,6 +7,7 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::arch::asm;
 use std::ffi::{CStr, c_void};
 use std::ptr;
+use std::sync::atomic::AtomicU64;
 
 /// Bytes of a page.
 pub const PAGE: usize = 4096;
@@ -92,6 +93,15 @@ unsafe fn call(number: usize, arguments: [usize; 3]) -> isize {
              lateout("rcx") _, lateout("r11") _);
     }
     result
+}
+
+/// A number, zero at first, that this process and its later children share until they end.
+pub fn shared_number() -> Result<&'static AtomicU64> {
+    let protection = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: without an address the kernel chooses one that nothing uses.
+    let start = unsafe { mmap_anonymous(ptr::null_mut(), PAGE, protection, MapFlags::SHARED) }?;
+    // SAFETY: the page is zeroed, aligned, never unmapped, and reached through this reference alone.
+    Ok(unsafe { &*start.cast::<AtomicU64>() })
 }
 
 /// Anonymous private memory; dropped without a call, so that [`Mapping::unmap`] can be measured.
