@@ -43,10 +43,8 @@ pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
         cases.push(Case::test(format!("boot/{name}"), work));
     }
     cases.push(Case::test("image/bios", with(shared, |shared| starts_from_disc(shared, Firmware::Default))));
-    cases.push(Case::test(
-        "image/uefi",
-        with(shared, |shared| starts_from_disc(shared, Firmware::File(prerequisites::find(OVMF)?))),
-    ));
+    let uefi = with(shared, |shared| starts_from_disc(shared, Firmware::File(prerequisites::find(OVMF)?)));
+    cases.push(Case::test("image/uefi", uefi).long(true));
     cases
 }
 
