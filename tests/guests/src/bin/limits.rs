@@ -1,0 +1,107 @@
+//! Limits: descriptors, arguments too long, file sizes, processes (which do not bind root), stack, data.
+
+use rustix::io::{Errno, dup, fcntl_dupfd_cloexec};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+
+fn main() -> io::Result<()> {
+    match std::env::args().nth(1).as_deref() {
+        Some("size") => return size(),
+        Some("data") => return data(),
+        Some(_) => return Ok(()),
+        None => (),
+    }
+    limits();
+    descriptors()?;
+    arguments();
+    processes()?;
+    for name in ["size", "data"] {
+        let status = Command::new("/proc/self/exe").arg(name).status()?;
+        println!("{name}: code {:?}, signal {:?}", status.code(), status.signal());
+    }
+    Ok(())
+}
+
+fn limits() {
+    let all = [
+        Resource::Cpu, Resource::Fsize, Resource::Stack, Resource::Core, Resource::Nofile, Resource::As,
+        Resource::Rss, Resource::Data,
+    ];
+    for resource in all {
+        let limit = getrlimit(resource);
+        println!("{resource:?}: {:?} of {:?}", limit.current, limit.maximum);
+    }
+    let crossed = Rlimit { current: Some(20), maximum: Some(10) };
+    println!("more than the maximum: {:?}", setrlimit(Resource::Nofile, crossed));
+}
+
+fn descriptors() -> io::Result<()> {
+    let file = File::open("/dev/null")?;
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(40), maximum })?;
+    let mut copies = Vec::new();
+    let end = loop {
+        match dup(&file) {
+            Ok(copy) => copies.push(copy),
+            Err(error) => break error,
+        }
+    };
+    println!("dup: {end:?}, open: {}", std::os::fd::AsRawFd::as_raw_fd(&file) as usize + 1 + copies.len());
+    println!("open: {:?}", File::open("/dev/null").err().and_then(|error| error.raw_os_error()));
+    println!("pipe: {:?}", rustix::pipe::pipe().err());
+    copies.pop();
+    println!("a pipe needs two: {:?}", rustix::pipe::pipe().err());
+    println!("one is free: {:?}", dup(&file).is_ok());
+    println!("above the limit: {:?}", fcntl_dupfd_cloexec(&file, 40).err());
+    setrlimit(Resource::Nofile, Rlimit { current: Some(20), maximum })?;
+    println!("those above a lower limit stay: {:?}", copies.last().map(|copy| rustix::io::fcntl_getfd(copy).is_ok()));
+    copies.clear();
+    println!("and are not made again: {:?}", fcntl_dupfd_cloexec(&file, 19).is_ok());
+    setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum })?;
+    Ok(())
+}
+
+fn arguments() {
+    let run = |argument: String, count: usize| {
+        let result = Command::new("/proc/self/exe").arg("nothing").args(vec![argument; count]).status();
+        result.map(|status| status.code()).map_err(|error| error.raw_os_error())
+    };
+    println!("one argument of 128 KiB less one: {:?}", run("x".repeat((128 << 10) - 1), 1));
+    println!("one argument of 128 KiB: {:?}", run("x".repeat(128 << 10), 1));
+    println!("a mebibyte in all: {:?}", run("x".repeat((64 << 10) - 1), 16));
+    println!("three mebibytes in all: {:?}", run("x".repeat((64 << 10) - 1), 48));
+    println!("many short ones: {:?}", run("x".into(), 20_000));
+    println!("too many short ones: {:?}", run("x".into(), 400_000));
+}
+
+fn processes() -> io::Result<()> {
+    let before = getrlimit(Resource::Nproc);
+    setrlimit(Resource::Nproc, Rlimit { current: Some(1), ..before })?;
+    println!("root may: {:?}", Command::new("/proc/self/exe").arg("nothing").status()?.code());
+    setrlimit(Resource::Nproc, before)?;
+    Ok(())
+}
+
+/// A file that grows over RLIMIT_FSIZE: what fits is written, then SIGXFSZ ends the process.
+fn size() -> io::Result<()> {
+    setrlimit(Resource::Fsize, Rlimit { current: Some(10_000), maximum: Some(10_000) })?;
+    let mut file = File::create("/tmp/size")?;
+    println!("written: {:?}", file.write(&[0; 8000])?);
+    println!("written: {:?}", file.write(&[0; 8000])?);
+    println!("more: {:?}", file.write(&[0; 1]));
+    Ok(())
+}
+
+/// Memory beyond RLIMIT_AS is refused, and the process goes on.
+fn data() -> io::Result<()> {
+    let limit = Rlimit { current: Some(64 << 20), maximum: Some(64 << 20) };
+    setrlimit(Resource::As, limit)?;
+    let mut vector: Vec<u8> = Vec::new();
+    println!("a hundred mebibytes: {:?}", vector.try_reserve_exact(100 << 20).is_err());
+    println!("ten: {:?}", vector.try_reserve_exact(10 << 20).is_ok());
+    println!("raised again: {:?}", setrlimit(Resource::As, limit) == Ok::<_, Errno>(()));
+    Ok(())
+}
