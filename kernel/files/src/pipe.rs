@@ -142,6 +142,15 @@ impl Pipe {
         }
     }
 
+    /// As [`wake`](Self::wake), after `count` bytes have come. Whoever watches for edges is told of each arrival, even behind
+    /// bytes that nobody has read yet (epoll(7), EPOLLET).
+    fn wake_for_arrival(&self, before: (bool, bool), count: usize) {
+        self.wake(before);
+        if !before.0 && count > 0 && self.read_events.is_watched() {
+            self.read_events.notify(Events::IN | Events::RDNORM);
+        }
+    }
+
     fn read(&self, into: &mut dyn Sink, is_nonblocking: bool) -> Result<usize, Errno> {
         if into.remaining() == 0 {
             return Ok(0);
@@ -197,7 +206,7 @@ impl Pipe {
             let was_filled = ring.len() >= ring.places();
             let before = self.publish(&ring);
             drop(ring);
-            self.wake(before);
+            self.wake_for_arrival(before, result.unwrap_or(0));
             match result {
                 Ok(count) => done += count,
                 Err(error) => return if done > 0 { Ok(done) } else { Err(error) },

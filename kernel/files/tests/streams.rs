@@ -14,7 +14,7 @@ use files::{OpenFile, pipe};
 use memory::{KernelSink, KernelSource};
 use support::{World, read, run, write};
 use threads::Builder;
-use threads::poll::{Events, Pollable};
+use threads::poll::{Epoll, Events, Interest, Pollable};
 
 const ME: Ucred = Ucred { pid: 7, uid: 0, gid: 0 };
 
@@ -122,6 +122,25 @@ fn pipes_that_cannot_go_on_say_why() {
         assert_eq!(reader.poll(Events::IN, None), Events::IN | Events::HUP);
         assert_eq!(read(&reader, 10).unwrap(), b"rest");
         assert_eq!(read(&reader, 10).unwrap(), b"");
+    });
+}
+
+#[test]
+fn every_write_to_a_pipe_is_an_edge_and_no_read_is() {
+    run(1, 1, || {
+        let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0);
+        let (events, watched): (_, Arc<dyn Pollable>) = (Epoll::new(), reader.clone());
+        let interest =
+            Interest { events: Events::IN, is_edge: true, is_one_shot: false, is_exclusive: false, data: 0 };
+        events.add(3, &watched, interest).unwrap();
+        let edges = || events.collect(8, &mut |_, _| true);
+        assert_eq!(edges(), 0);
+        for _ in 0..3 {
+            write(&writer, b"ab").unwrap();
+            assert_eq!((edges(), edges()), (1, 0));
+        }
+        read(&reader, 1).unwrap();
+        assert_eq!(edges(), 0);
     });
 }
 

@@ -66,11 +66,12 @@ impl Pipe {
     }
 
     fn put(&self, buffer: Buffer) -> Result<(), Errno> {
+        let len = buffer.len;
         let mut ring = self.ring.lock();
         let result = ring.push(buffer);
         let before = self.publish(&ring);
         drop(ring);
-        self.wake(before);
+        self.wake_for_arrival(before, result.map_or(0, |()| len));
         result
     }
 
