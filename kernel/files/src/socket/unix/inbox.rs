@@ -16,6 +16,9 @@ use crate::open_file::OpenFile;
 
 /// Bytes that wait for a receiver before senders do (`net.core.wmem_default`).
 pub(super) const BYTES_MAX: usize = 212_992;
+/// The longest datagram or packet: what a sender may have on its way, less what Linux counts for the message itself
+/// (`unix_dgram_sendmsg`).
+pub(super) const MESSAGE_MAX: usize = BYTES_MAX - 32;
 /// Datagrams that wait (`net.unix.max_dgram_qlen`).
 pub(super) const DATAGRAMS_MAX: usize = 10;
 

@@ -10,7 +10,7 @@ use memory::{Sink, Source};
 use threads::WaitError;
 
 use super::address::Address;
-use super::inbox::{BYTES_MAX, Packet, Side};
+use super::inbox::{MESSAGE_MAX, Packet, Side};
 use super::{UnixKind, UnixSocket, bury};
 use crate::socket::{Message, Received, SocketCaller};
 
@@ -45,15 +45,26 @@ impl UnixSocket {
             return Err(Errno::EOPNOTSUPP);
         }
         let is_nonblocking = is_nonblocking || message.flags.contains(MessageFlags::DONTWAIT);
-        let target = match message.address.filter(|address| !address.is_empty()) {
-            None => self.peer().ok_or(Errno::ENOTCONN)?,
-            Some(_) if self.kind == UnixKind::Packets => self.peer().ok_or(Errno::ENOTCONN)?,
+        let to = match message.address.filter(|address| !address.is_empty()) {
             Some(_) if self.kind == UnixKind::Stream => {
                 return Err(if self.peer().is_some() { Errno::EISCONN } else { Errno::EOPNOTSUPP });
             }
+            Some(address) if self.kind == UnixKind::Datagram => Some(Address::parse(address)?),
+            _ => None,
+        };
+        if self.kind == UnixKind::Packets && self.peer().is_none() {
+            return Err(Errno::ENOTCONN);
+        }
+        // Before a receiver is looked for: what is too long can be sent to nobody.
+        let len = from.remaining();
+        if self.kind != UnixKind::Stream && len > MESSAGE_MAX {
+            return Err(Errno::EMSGSIZE);
+        }
+        let target = match to {
+            None => self.peer().ok_or(Errno::ENOTCONN)?,
             Some(address) => {
                 let caller = caller.ok_or(Errno::EINVAL)?;
-                let target = self.find(caller, &Address::parse(address)?)?;
+                let target = self.find(caller, &address)?;
                 if target.kind != self.kind {
                     return Err(Errno::EPROTOTYPE);
                 }
@@ -71,10 +82,6 @@ impl UnixSocket {
             |bytes, rights| Packet { bytes, start: 0, rights, credentials, from: self.own.address() };
         if self.kind == UnixKind::Stream {
             return self.send_stream(&target, from, message.rights, packet, is_nonblocking);
-        }
-        let len = from.remaining();
-        if len > BYTES_MAX {
-            return Err(Errno::EMSGSIZE);
         }
         let bytes = copy_in(from, len)?;
         self.wait_for_room(&target, is_nonblocking)?;
