@@ -312,8 +312,28 @@ fn datagrams_keep_their_bounds_and_say_when_they_were_cut() {
             assert!(received.flags.contains(MessageFlags::TRUNC));
             assert_eq!(receive(&two, 100).unwrap().0, b"second");
             assert_eq!(receive(&two, 100).map(|_| ()), Err(Errno::EAGAIN));
-            assert_eq!(write(&one, &[0; 300_000]), Err(Errno::EMSGSIZE));
+            assert_eq!(write(&one, &[0; 212_961]), Err(Errno::EMSGSIZE));
+            assert_eq!(write(&one, &[0; 212_960]), Ok(212_960));
         }
+    });
+}
+
+#[test]
+fn a_datagram_that_is_too_long_is_refused_before_its_receiver_is_looked_for() {
+    run(1, 1, || {
+        let world = World::new();
+        let caller = SocketCaller { context: world.context(), process: 7 };
+        let lone = create(UnixKind::Datagram, &UnixNamespace::new(), ME);
+        let nobody = address(b"/nobody");
+        let send = |len: usize, to: Option<&[u8]>| {
+            let message = Message { address: to, ..Message::default() };
+            let bytes = vec![0; len];
+            lone.file().as_socket().unwrap().send(&caller, &mut KernelSource::new(&bytes), message, true)
+        };
+        assert_eq!(send(1 << 22, Some(&nobody)), Err(Errno::EMSGSIZE));
+        assert_eq!(send(1 << 22, None), Err(Errno::EMSGSIZE));
+        assert_eq!(send(1, Some(&nobody)), Err(Errno::ENOENT));
+        assert_eq!(send(1, None), Err(Errno::ENOTCONN));
     });
 }
 
