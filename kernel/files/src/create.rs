@@ -69,7 +69,7 @@ impl Context<'_> {
             Err(Errno::ENOENT) if walker.has_trailing_slash() && body.kind() != Kind::Directory => {
                 return Err(Errno::ENOENT);
             }
-            Err(Errno::ENOENT) => {}
+            Err(Errno::ENOENT) if directory.inode().has_free_names() => {}
             Err(error) => return Err(error),
         }
         directory.mount.check_writable()?;
@@ -93,7 +93,7 @@ impl Context<'_> {
         match directory.dentry.child_locked(&changing, walker.name()) {
             Ok(_) => return Err(Errno::EEXIST),
             Err(Errno::ENOENT) if walker.has_trailing_slash() => return Err(Errno::ENOENT),
-            Err(Errno::ENOENT) => {}
+            Err(Errno::ENOENT) if directory.inode().has_free_names() => {}
             Err(error) => return Err(error),
         }
         directory.mount.check_writable()?;

@@ -121,9 +121,16 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::ENOTDIR)
     }
 
-    /// Makes a file called `name`, which no entry has. EPERM where the file system makes none of that kind.
-    fn create(&self, _name: &Arc<[u8]>, _node: NewNode<'_>) -> Result<Arc<dyn Inode>, Errno> {
-        Err(Errno::EPERM)
+    /// Whether a name that no entry has is a place where something could be made. False where looking it up is an error
+    /// already, as in /proc: whoever wants to make something there gets ENOENT before anything else is asked.
+    fn has_free_names(&self) -> bool {
+        true
+    }
+
+    /// Makes a file called `name`, which no entry has. EPERM where the file system makes none of that kind; for a regular
+    /// file EACCES (Linux's `vfs_create`).
+    fn create(&self, _name: &Arc<[u8]>, node: NewNode<'_>) -> Result<Arc<dyn Inode>, Errno> {
+        Err(if node.body.kind() == Kind::Regular { Errno::EACCES } else { Errno::EPERM })
     }
 
     /// Makes a file that has no name (O_TMPFILE): EOPNOTSUPP.

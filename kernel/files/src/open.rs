@@ -131,7 +131,7 @@ impl Context<'_> {
                 let path = Path { mount: Arc::clone(&directory.mount), dentry };
                 return Ok(Created::Found(self.namespace.enter(path)));
             }
-            Err(Errno::ENOENT) => {}
+            Err(Errno::ENOENT) if directory.inode().has_free_names() => {}
             Err(error) => return Err(error),
         }
         directory.mount.check_writable()?;

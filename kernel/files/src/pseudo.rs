@@ -208,11 +208,18 @@ impl Node {
     }
 }
 
+/// What the inodes of one file system have in common.
+#[derive(Clone, Copy)]
+struct Host {
+    device: u64,
+    has_free_names: bool,
+}
+
 /// A file system of nodes.
 pub struct PseudoFileSystem {
     kind: &'static str,
     magic: i64,
-    device: u64,
+    host: Host,
     root: Arc<Node>,
     /// The root's inode is one and the same, so that what is mounted below it stays found.
     root_inode: Arc<dyn Inode>,
@@ -221,15 +228,24 @@ pub struct PseudoFileSystem {
 impl PseudoFileSystem {
     /// A file system called `kind` (statfs type `magic`) that shows `root`.
     pub fn new(kind: &'static str, magic: i64, root: Arc<dyn Directory>) -> Arc<Self> {
-        let device = anonymous_device();
+        Self::with(kind, magic, root, true)
+    }
+
+    /// As [`new`](Self::new), but a name that is not there is no place to make something: see [`Inode::has_free_names`].
+    pub fn without_free_names(kind: &'static str, magic: i64, root: Arc<dyn Directory>) -> Arc<Self> {
+        Self::with(kind, magic, root, false)
+    }
+
+    fn with(kind: &'static str, magic: i64, root: Arc<dyn Directory>, has_free_names: bool) -> Arc<Self> {
+        let host = Host { device: anonymous_device(), has_free_names };
         let root = Arc::new(Node::directory(root).numbered(1));
-        let root_inode = PseudoInode::of(Arc::clone(&root), device);
-        Arc::new(Self { kind, magic, device, root, root_inode })
+        let root_inode = PseudoInode::of(Arc::clone(&root), host);
+        Arc::new(Self { kind, magic, host, root, root_inode })
     }
 
     /// The device number that stat(2) shows.
     pub fn device(&self) -> u64 {
-        self.device
+        self.host.device
     }
 
     /// The node of the root directory.

@@ -72,7 +72,7 @@ impl Context<'_> {
         let source = old_directory.child_locked(&both.old, from.name())?;
         let target = match new_directory.child_locked(in_new, to.name()) {
             Ok(target) => Some(target),
-            Err(Errno::ENOENT) => None,
+            Err(Errno::ENOENT) if new_directory.inode().has_free_names() => None,
             Err(error) => return Err(error),
         };
         if no_replace && target.is_some() {

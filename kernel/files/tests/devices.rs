@@ -5,7 +5,7 @@ mod support;
 use std::fmt::Write;
 
 use abi::Errno;
-use abi::fcntl::OpenFlags;
+use abi::fcntl::{OpenFlags, RenameFlags};
 use abi::ioctl::{FIONREAD, TCGETS, TIOCGPTN, TIOCSPTLCK};
 use abi::mount::{MountFlags, UmountFlags};
 use files::pseudo::{Node, PseudoFileSystem, Tree};
@@ -122,7 +122,8 @@ fn files_made_of_answers_are_made_anew_at_their_start() {
                 },
             ),
         );
-        let superblock = Superblock::new(PseudoFileSystem::new("proc", abi::stat::PROC_SUPER_MAGIC, root));
+        let magic = abi::stat::PROC_SUPER_MAGIC;
+        let superblock = Superblock::new(PseudoFileSystem::without_free_names("proc", magic, root));
         files::filesystem::register("proc", false, Box::new(move |_| Ok(superblock.clone())));
         let world = World::new();
         world.mkdir("/proc").unwrap();
@@ -138,7 +139,49 @@ fn files_made_of_answers_are_made_anew_at_their_start() {
         assert_eq!((write(&knob, b"2"), write(&knob, b"3")), (Ok(1), Err(Errno::EINVAL)));
         assert_eq!(world.open("/proc/count", OpenFlags::WRONLY).map(drop), Err(Errno::EACCES));
         assert_eq!(world.names("/proc").unwrap(), [".", "..", "count", "sys"]);
-        assert_eq!(world.create("/proc/new", b""), Err(Errno::EPERM));
         assert_eq!(world.contents("/proc/none"), Err(Errno::ENOENT));
+    });
+}
+
+#[test]
+fn nothing_can_be_made_where_only_answers_are() {
+    run(1, 1, || {
+        let world = World::new();
+        for (name, magic) in [("proc", abi::stat::PROC_SUPER_MAGIC), ("sysfs", abi::stat::SYSFS_MAGIC)] {
+            let root = Tree::new();
+            root.add("old", Node::text(|_| Ok(())));
+            let system = match name {
+                "proc" => PseudoFileSystem::without_free_names(name, magic, root),
+                _ => PseudoFileSystem::new(name, magic, root),
+            };
+            let superblock = Superblock::new(system);
+            files::filesystem::register(name, false, Box::new(move |_| Ok(superblock.clone())));
+            world.mkdir(&format!("/{name}")).unwrap();
+            let at = format!("/{name}");
+            world
+                .context()
+                .mount(name.as_bytes(), at.as_bytes(), name.as_bytes(), MountFlags::empty(), b"")
+                .unwrap();
+        }
+        let errors = |world: &World, at: &str| {
+            let (old, new) = (format!("/{at}/old"), format!("/{at}/new"));
+            let context = world.context();
+            [
+                world.create(&new, b"").err(),
+                world.mkdir(&new).err(),
+                world.mkdir(&old).err(),
+                world.symlink("x", &new).err(),
+                context.rename((None, old.as_bytes()), (None, new.as_bytes()), RenameFlags::empty()).err(),
+                context.unlink(None, old.as_bytes()).err(),
+                context.unlink(None, new.as_bytes()).err(),
+            ]
+        };
+        let (eacces, eexist, enoent, eperm) =
+            (Some(Errno::EACCES), Some(Errno::EEXIST), Some(Errno::ENOENT), Some(Errno::EPERM));
+        assert_eq!(errors(&world, "proc"), [enoent, enoent, eexist, enoent, enoent, eperm, enoent]);
+        assert_eq!(errors(&world, "sysfs"), [eacces, eperm, eexist, eperm, eperm, eperm, enoent]);
+        let user = world.as_user(1000);
+        assert_eq!(errors(&user, "proc"), [enoent, enoent, eexist, enoent, enoent, eacces, enoent]);
+        assert_eq!(errors(&user, "sysfs"), [eacces, eacces, eexist, eacces, eacces, eacces, enoent]);
     });
 }

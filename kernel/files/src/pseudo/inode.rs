@@ -10,7 +10,7 @@ use memory::{Sink, Source};
 use threads::Mutex;
 use threads::poll::{Events, Pollable, Waiter};
 
-use super::{Body, Node, Text};
+use super::{Body, Host, Node, Text};
 use crate::credentials::{Credentials, Ownership};
 use crate::file::{File, Positioning, Transfer};
 use crate::inode::{Entry, Inode, Link, Opening};
@@ -21,13 +21,13 @@ use crate::time;
 /// A node in a file system.
 pub(super) struct PseudoInode {
     node: Arc<Node>,
-    device: u64,
+    host: Host,
     created: Timespec,
 }
 
 impl PseudoInode {
-    pub(super) fn of(node: Arc<Node>, device: u64) -> Arc<dyn Inode> {
-        Arc::new(Self { node, device, created: time::now() })
+    pub(super) fn of(node: Arc<Node>, host: Host) -> Arc<dyn Inode> {
+        Arc::new(Self { node, host, created: time::now() })
     }
 }
 
@@ -39,7 +39,7 @@ impl Inode for PseudoInode {
             _ => 1,
         };
         Metadata {
-            device: self.device,
+            device: self.host.device,
             inode: self.node.number,
             mode: ownership.mode,
             links,
@@ -84,9 +84,13 @@ impl Inode for PseudoInode {
 
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
         match &self.node.body {
-            Body::Directory(directory) => Ok(Self::of(directory.lookup(name)?, self.device)),
+            Body::Directory(directory) => Ok(Self::of(directory.lookup(name)?, self.host)),
             _ => Err(Errno::ENOTDIR),
         }
+    }
+
+    fn has_free_names(&self) -> bool {
+        self.host.has_free_names
     }
 
     fn follow(&self, credentials: &Credentials) -> Result<Link, Errno> {

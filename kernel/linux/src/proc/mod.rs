@@ -38,7 +38,7 @@ pub fn start_file_systems() {
             system::register(&root);
             settings::register(&root.add_directory("sys"));
             processes::register(&root);
-            Ok(Superblock::new(PseudoFileSystem::new("proc", PROC_MAGIC, root)))
+            Ok(Superblock::new(PseudoFileSystem::without_free_names("proc", PROC_MAGIC, root)))
         }),
     );
     filesystem::register(

@@ -194,6 +194,28 @@ fn refused() -> io::Result<()> {
     println!("a folder for writing: {:?}", error(OpenOptions::new().write(true).open("/tmp")));
     println!("a running program: {:?}", error(OpenOptions::new().write(true).open("/proc/self/exe")));
     println!("read of a folder: {:?}", error(File::open("/tmp")?.read(&mut [0; 8])));
-    println!("in /proc: {:?}", error(File::create("/proc/new")));
+    for (folder, old) in [("/proc", "/proc/version"), ("/sys", "/sys/kernel")] {
+        let new = format!("{folder}/new");
+        println!("in {folder}: {:?}", error(File::create(&new)));
+        println!("  exclusively: {:?}", error(File::create_new(&new)));
+        println!("  over another: {:?}", error(File::create_new(old)));
+        println!(
+            "  folder: {:?}, over another: {:?}",
+            error(fs::create_dir(&new)),
+            error(fs::create_dir(old))
+        );
+        println!("  link: {:?}, symbolic: {:?}", error(fs::hard_link(old, &new)), error(symlink("x", &new)));
+        println!(
+            "  renamed: {:?}, into /tmp: {:?}",
+            error(fs::rename(old, &new)),
+            error(fs::rename(old, "/tmp/x"))
+        );
+        println!(
+            "  removed: {:?}, not there: {:?}",
+            error(fs::remove_file(old)),
+            error(fs::remove_file(&new))
+        );
+        println!("  folder removed: {:?}", error(fs::remove_dir(old)));
+    }
     Ok(())
 }
