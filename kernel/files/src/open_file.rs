@@ -6,8 +6,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use abi::Errno;
 use abi::fcntl::{FallocateFlags, OpenFlags};
 use memory::{Object, Sink, Source};
-use threads::Mutex;
 use threads::poll::{Epoll, Events, Pollable, Waiter};
+use threads::{Mutex, MutexGuard};
 
 use crate::file::{File, IoctlArgument, Positioning, Seek, Transfer};
 use crate::inode::{Entry, Inode};
@@ -246,19 +246,21 @@ impl OpenFile {
         self.flags().contains(OpenFlags::NONBLOCK)
     }
 
-    /// Calls `visit` for the entries of a directory from the position on, `.` and `..` first, until it returns false for
-    /// one, which then is not passed: getdents64(2). ENOTDIR; ENOENT when the directory has been removed.
-    pub fn read_directory(&self, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
+    /// Begins to read a directory from the position on: getdents64(2). ENOTDIR; ENOENT when the directory has been removed.
+    pub fn read_directory(&self) -> Result<DirectoryReader<'_>, Errno> {
         self.check_readable()?;
         let dentry = &self.path.dentry;
         if !dentry.is_directory() {
             return Err(Errno::ENOTDIR);
         }
-        let mut position = self.position.lock();
+        let position = self.position.lock();
         if dentry.is_dead() {
             return Err(Errno::ENOENT);
         }
-        let mut at = *position;
+        Ok(DirectoryReader { file: self, position })
+    }
+
+    fn visit_directory(&self, mut at: u64, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
         let kind = crate::metadata::Kind::Directory;
         if at == 0 {
             let inode = self.inode().metadata().inode;
@@ -271,20 +273,11 @@ impl OpenFile {
             let parent =
                 self.path.parent().map_or_else(|| self.metadata(), |parent| parent.inode().metadata());
             if !visit(Entry { name: b"..", inode: parent.inode, kind, next: 2 }) {
-                *position = at;
                 return Ok(());
             }
             at = 2;
         }
-        let result = self.file.read_directory(at, &mut |entry| {
-            let is_taken = visit(entry);
-            if is_taken {
-                at = entry.next;
-            }
-            is_taken
-        });
-        *position = at;
-        result
+        self.file.read_directory(at, visit)
     }
 
     /// ioctl(2), as far as the file itself knows the request.
@@ -336,6 +329,25 @@ impl OpenFile {
             locks.release_records(process);
         }
         self.file.flush()
+    }
+}
+
+/// A directory that is being read. Its position is locked until this goes, and stays where it is unless it is moved: whoever
+/// tells a program of entries finds out only afterwards how many of them it could be told.
+pub struct DirectoryReader<'a> {
+    file: &'a OpenFile,
+    position: MutexGuard<'a, u64>,
+}
+
+impl DirectoryReader<'_> {
+    /// Calls `visit` for the entries from the position on, `.` and `..` first, until it returns false.
+    pub fn visit(&self, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {
+        self.file.visit_directory(*self.position, visit)
+    }
+
+    /// The next reader begins at `position`: the `next` of an entry.
+    pub fn move_to(&mut self, position: u64) {
+        *self.position = position;
     }
 }
 

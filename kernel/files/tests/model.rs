@@ -150,19 +150,23 @@ fn a_reader_of_a_directory_misses_nothing_while_entries_go() {
         let mut seen = Vec::new();
         loop {
             let mut batch = Vec::new();
-            directory
-                .read_directory(&mut |entry| {
+            let mut reader = directory.read_directory().unwrap();
+            let mut next = Vec::new();
+            reader
+                .visit(&mut |entry| {
                     batch.push(String::from_utf8_lossy(entry.name).into_owned());
+                    next.push(entry.next);
                     batch.len() < 8
                 })
                 .unwrap();
-            if batch.is_empty() {
-                break;
-            }
-            // The last one of a batch was refused, so it comes again.
+            // The last one of a full batch is refused, so it comes again.
             if batch.len() == 8 {
                 batch.pop();
+                next.pop();
             }
+            let Some(&last) = next.last() else { break };
+            reader.move_to(last);
+            drop(reader);
             for name in batch.iter().filter(|name| name.starts_with('f')) {
                 world.context().unlink(None, format!("/{name}").as_bytes()).unwrap();
             }
@@ -170,6 +174,30 @@ fn a_reader_of_a_directory_misses_nothing_while_entries_go() {
         }
         assert_eq!(seen.len(), 102);
         assert_eq!(world.names("/").unwrap(), [".", ".."]);
+    });
+}
+
+#[test]
+fn a_directory_is_read_again_from_where_its_reader_was_left() {
+    run(1, 1, || {
+        let world = World::new();
+        world.create("/f", b"").unwrap();
+        let directory = world.open("/", OpenFlags::DIRECTORY).unwrap();
+        let names = || {
+            let mut names = Vec::new();
+            let reader = directory.read_directory().unwrap();
+            reader
+                .visit(&mut |entry| {
+                    names.push((String::from_utf8_lossy(entry.name).into_owned(), entry.next));
+                    true
+                })
+                .unwrap();
+            names
+        };
+        let all = names();
+        assert_eq!(names(), all, "nobody has moved on");
+        directory.read_directory().unwrap().move_to(all[1].1);
+        assert_eq!(names(), all[2..]);
     });
 }
 

@@ -83,7 +83,7 @@ impl World {
     pub fn names(&self, path: &str) -> Result<Vec<String>, Errno> {
         let file = self.open(path, OpenFlags::DIRECTORY)?;
         let mut names = Vec::new();
-        file.read_directory(&mut |entry| {
+        file.read_directory()?.visit(&mut |entry| {
             names.push(String::from_utf8_lossy(entry.name).into_owned());
             true
         })?;

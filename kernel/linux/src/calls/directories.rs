@@ -9,8 +9,9 @@ use abi::fcntl::{AT_FDCWD, AtFlags, RenameFlags};
 use files::credentials::Access;
 use files::{Lookup, Path};
 use machine::address::UserAddress;
-use memory::user;
-use zerocopy::IntoBytes;
+use memory::Sink;
+use memory::user::{self, UserSink};
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::Arguments;
 use super::files::{look_up, path, start, with_context};
@@ -196,11 +197,13 @@ const ENTRIES_LEN: usize = 32 << 10;
 /// getdents64(2).
 pub fn getdents64(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
-    let room = (arguments.unsigned(2) as usize).min(ENTRIES_LEN);
+    // A signed number to Linux, so that half of all sizes are too small for any entry.
+    let room = usize::try_from(arguments.int(2)).unwrap_or(0).min(ENTRIES_LEN);
     let mut bytes: Vec<u8> = Vec::new();
     let mut is_too_small = false;
     let mut is_out_of_memory = false;
-    file.read_directory(&mut |entry| {
+    let mut reader = file.read_directory()?;
+    reader.visit(&mut |entry| {
         let Some(len) = dirent64_length(entry.name.len()).map(usize::from) else { return false };
         if bytes.len() + len > room {
             is_too_small = bytes.is_empty();
@@ -228,8 +231,28 @@ pub fn getdents64(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if is_too_small {
         return Err(Errno::EINVAL);
     }
-    user::write_bytes(arguments.address(1), &bytes)?;
-    Ok(bytes.len())
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    let stored = UserSink::new(arguments.address(1), bytes.len())?.write(&bytes)?;
+    let (told, next) = whole_entries(&bytes, stored).ok_or(Errno::EFAULT)?;
+    reader.move_to(next);
+    Ok(told)
+}
+
+/// Of entries as getdents64(2) gives them, those that lie in the first `len` bytes as a whole: how many bytes they are, and the
+/// position after them.
+fn whole_entries(bytes: &[u8], len: usize) -> Option<(usize, u64)> {
+    let mut found = None;
+    let mut at = 0;
+    while let Some((head, _)) = bytes.get(at..).and_then(|rest| Dirent64Head::read_from_prefix(rest).ok()) {
+        at += usize::from(head.d_reclen);
+        if at > len || head.d_reclen == 0 {
+            break;
+        }
+        found = Some((at, head.d_off as u64));
+    }
+    found
 }
 
 fn enter(caller: &Caller, place: Path) -> Outcome {
@@ -284,4 +307,31 @@ pub fn getcwd(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// umask(2).
 pub fn umask(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     Ok(caller.place.set_umask(arguments.unsigned(0)) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Entries of these lengths, each leading to a position ten times its number.
+    fn entries(lens: &[u16]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (number, &len) in lens.iter().enumerate() {
+            let head = Dirent64Head { d_ino: 1, d_off: 10 * (number as i64 + 1), d_reclen: len, d_type: 0 };
+            let end = bytes.len() + usize::from(len);
+            bytes.extend_from_slice(head.as_bytes());
+            bytes.resize(end, 0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_entry_that_was_cut_off_is_none() {
+        let bytes = entries(&[24, 32, 24]);
+        assert_eq!(whole_entries(&bytes, 80), Some((80, 30)));
+        assert_eq!(whole_entries(&bytes, 79), Some((56, 20)));
+        assert_eq!(whole_entries(&bytes, 24), Some((24, 10)));
+        assert_eq!(whole_entries(&bytes, 23), None);
+        assert_eq!(whole_entries(&[], 0), None);
+    }
 }
