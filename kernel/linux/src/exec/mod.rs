@@ -1,7 +1,7 @@
 //! Executing a program (execve(2)).
 //!
 //! ```text
-//!   read the strings ── open ── script? open its interpreter (4 deep at the most)
+//!   open ── read the strings ── script? open its interpreter (4 deep at the most)
 //!        ── build the new address space beside the old one ── end the other threads
 //!        ── the point of no return: switch spaces, close descriptors, reset signals ── first instruction
 //! ```
@@ -69,8 +69,8 @@ pub fn execute(
 ) -> Result<usize, Errno> {
     let path = calls::read_path(at.path)?;
     let limit = strings::limit_bytes(caller.process.limits.soft(RLIMIT_STACK));
-    let lists = Lists::read(arguments, environment, limit)?;
     let executable = find(caller, at, &path)?;
+    let lists = Lists::read(&path, arguments, environment, limit)?;
     execute_found(caller, executable, path, lists, limit)
 }
 

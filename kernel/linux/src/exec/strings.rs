@@ -28,11 +28,24 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// Reads both: EFAULT, E2BIG past `limit` bytes, ENOMEM. A program without arguments gets an empty one, as in Linux since 5.18.
-    pub fn read(arguments: UserAddress, environment: UserAddress, limit: usize) -> Result<Self, Errno> {
-        let mut left = limit;
-        let mut arguments = read_list(arguments, &mut left)?;
-        let environment = read_list(environment, &mut left)?;
+    /// Reads both for the program at `path`: EFAULT, E2BIG past `limit` bytes, ENOMEM. A program without arguments gets an empty one, as in Linux since 5.18.
+    ///
+    /// Linux's order decides which error a caller gets who has made several: the pointers of both lists are counted, then the strings are read, the environment's first
+    /// and the last of a list before the first.
+    pub fn read(
+        path: &[u8],
+        arguments: UserAddress,
+        environment: UserAddress,
+        limit: usize,
+    ) -> Result<Self, Errno> {
+        let most = limit / size_of::<u64>();
+        let (argument_count, environment_count) = (count(arguments, most)?, count(environment, most)?);
+        let pointers = argument_count.max(1).checked_add(environment_count).ok_or(Errno::E2BIG)?;
+        let pointers_len = pointers.checked_mul(size_of::<u64>()).ok_or(Errno::E2BIG)?;
+        let taken = pointers_len.checked_add(path.len() + 1).ok_or(Errno::E2BIG)?;
+        let mut left = limit.checked_sub(taken).ok_or(Errno::E2BIG)?;
+        let environment = read_list(environment, environment_count, &mut left)?;
+        let mut arguments = read_list(arguments, argument_count, &mut left)?;
         if arguments.is_empty() {
             arguments.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             arguments.push(Vec::new());
@@ -64,23 +77,35 @@ impl Lists {
     }
 }
 
-/// Reads strings by a list of pointers that ends with null; a null list is empty.
-fn read_list(list: UserAddress, left: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut strings = Vec::new();
-    let mut at = list;
-    while at != UserAddress::NULL {
-        let pointer: u64 = user::read_value(at)?;
-        if pointer == 0 {
-            break;
+/// The address of a list's pointer.
+fn place(list: UserAddress, index: usize) -> Result<UserAddress, Errno> {
+    index.checked_mul(size_of::<u64>()).and_then(|offset| list.checked_add(offset)).ok_or(Errno::EFAULT)
+}
+
+/// How many pointers a list has before the null at its end: E2BIG past `most`. A null list is empty.
+fn count(list: UserAddress, most: usize) -> Result<usize, Errno> {
+    let mut count = 0;
+    while list != UserAddress::NULL && user::read_value::<u64>(place(list, count)?)? != 0 {
+        count += 1;
+        if count > most {
+            return Err(Errno::E2BIG);
         }
-        let most = STRING_MAX.min(left.saturating_sub(size_of::<u64>()));
-        let string = user::read_string(UserAddress(pointer as usize), most)
-            .map_err(|error| if error == Errno::ENAMETOOLONG { Errno::E2BIG } else { error })?;
-        *left = left.checked_sub(string.len() + 1 + size_of::<u64>()).ok_or(Errno::E2BIG)?;
-        strings.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-        strings.push(string);
-        at = at.checked_add(size_of::<u64>()).ok_or(Errno::EFAULT)?;
     }
+    Ok(count)
+}
+
+/// Reads the strings of a list, and takes them and their NULs off what is `left`.
+fn read_list(list: UserAddress, count: usize, left: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
+    let mut strings = Vec::new();
+    strings.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    for index in (0..count).rev() {
+        let pointer: u64 = user::read_value(place(list, index)?)?;
+        let string = user::read_string(UserAddress(pointer as usize), STRING_MAX)
+            .map_err(|error| if error == Errno::ENAMETOOLONG { Errno::E2BIG } else { error })?;
+        *left = left.checked_sub(string.len() + 1).ok_or(Errno::E2BIG)?;
+        strings.push(string);
+    }
+    strings.reverse();
     Ok(strings)
 }
 
