@@ -115,6 +115,11 @@ impl Group {
         }
     }
 
+    /// Whether nobody is in it.
+    pub fn is_empty(&self) -> bool {
+        self.members.lock().is_empty()
+    }
+
     /// The processes in it, zombies too.
     pub fn members(&self) -> Vec<Arc<Process>> {
         self.members.lock().iter().filter_map(Weak::upgrade).collect()

@@ -150,9 +150,11 @@ impl PidNamespace {
         self.shard(pid.max(0)).lock().get(&pid)?.process.as_ref()?.upgrade()
     }
 
-    /// The process group with this number.
+    /// The process group with this number, if anybody is in it.
     pub fn group(&self, id: Pid) -> Option<Arc<Group>> {
-        self.shard(id.max(0)).lock().get(&id)?.group.as_ref()?.upgrade()
+        let group = self.shard(id.max(0)).lock().get(&id)?.group.as_ref()?.upgrade()?;
+        // Somebody may hold on for a moment to a process that has gone.
+        (!group.is_empty()).then_some(group)
     }
 
     /// The session with this number.

@@ -124,8 +124,9 @@ fn examine(child: &Process, flags: WaitFlags) -> Seen {
     Seen::Changed(report)
 }
 
-/// Gives up the number of a process that nobody will ask for again.
+/// Gives up the number of a process that nobody will ask for again, and its place in its group.
 pub fn release(child: &Process) {
     child.is_listed.store(false, Ordering::Release);
+    child.group().leave(child);
     child.namespaces.pids.retire_process(child.pid());
 }

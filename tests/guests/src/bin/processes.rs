@@ -125,6 +125,13 @@ fn groups() -> io::Result<()> {
         println!("ended by {:?}", child.wait()?.signal());
     }
     println!("an empty group: {:?}", kill_process_group(group, Signal::TERM));
+    let mut gone = 0;
+    for _ in 0..50 {
+        let mut child = shell("exit 0").process_group(0).spawn()?;
+        child.wait()?;
+        gone += u32::from(kill_process_group(pid(&child), Signal::TERM).is_err());
+    }
+    println!("a group goes with its last process: {gone} of 50");
     Ok(())
 }
 
