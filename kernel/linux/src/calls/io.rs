@@ -24,7 +24,9 @@ fn buffer(address: UserAddress, len: usize) -> Result<usize, Errno> {
 }
 
 /// The segments of a vectored call: EINVAL for too many or for lengths whose sum is no `ssize_t`, EFAULT; the sum is cut to what one call moves.
-pub fn segments(address: UserAddress, count: usize) -> Result<Vec<(UserAddress, usize)>, Errno> {
+pub fn segments(address: UserAddress, count: u32) -> Result<Vec<(UserAddress, usize)>, Errno> {
+    // Linux has a 32-bit number where it counts; the upper half of the register does not count.
+    let count = count as usize;
     if count > UIO_MAXIOV {
         return Err(Errno::EINVAL);
     }
@@ -138,14 +140,14 @@ impl Source for Limited<'_> {
 /// readv(2).
 pub fn readv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get(arguments.int(0))?;
-    let mut sink = UserSink::vector(segments(arguments.address(1), arguments.size(2))?)?;
+    let mut sink = UserSink::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
     finish_read(caller, file.read(&mut sink))
 }
 
 /// writev(2).
 pub fn writev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get(arguments.int(0))?;
-    let mut source = UserSource::vector(segments(arguments.address(1), arguments.size(2))?)?;
+    let mut source = UserSource::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
     let outcome = write_limited(caller, &file, &mut source, None);
     finish_write(caller, outcome)
 }
@@ -174,14 +176,14 @@ fn checked_offset(offset: i64) -> Result<i64, Errno> {
 /// preadv(2).
 pub fn preadv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get(arguments.int(0))?;
-    let mut sink = UserSink::vector(segments(arguments.address(1), arguments.size(2))?)?;
+    let mut sink = UserSink::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
     finish_read(caller, file.read_at(&mut sink, arguments.long(3)))
 }
 
 /// pwritev(2).
 pub fn pwritev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get(arguments.int(0))?;
-    let mut source = UserSource::vector(segments(arguments.address(1), arguments.size(2))?)?;
+    let mut source = UserSource::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
     let outcome = write_limited(caller, &file, &mut source, Some(checked_offset(arguments.long(3))?));
     finish_write(caller, outcome)
 }

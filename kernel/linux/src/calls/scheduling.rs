@@ -129,10 +129,22 @@ fn set_policy(caller: &Caller, tid: i32, policy: Policy) -> Result<Arc<Thread>, 
     Ok(thread)
 }
 
+/// Where a call's `sched_param` is: EINVAL for none, and for a process that cannot be.
+fn parameter_address(arguments: &Arguments, index: usize) -> Result<UserAddress, Errno> {
+    if arguments.int(0) < 0 {
+        return Err(Errno::EINVAL);
+    }
+    arguments.optional(index).ok_or(Errno::EINVAL)
+}
+
+fn read_priority(arguments: &Arguments, index: usize) -> Result<u32, Errno> {
+    let parameter: SchedParam = user::read_value(parameter_address(arguments, index)?)?;
+    u32::try_from(parameter.sched_priority).map_err(|_| Errno::EINVAL)
+}
+
 /// sched_setscheduler(2).
 pub fn sched_setscheduler(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let parameter: SchedParam = user::read_value(arguments.address(2))?;
-    let priority = u32::try_from(parameter.sched_priority).map_err(|_| Errno::EINVAL)?;
+    let priority = read_priority(arguments, 2)?;
     set_policy(caller, arguments.int(0), decode(arguments.unsigned(1), priority)?)?;
     Ok(0)
 }
@@ -144,8 +156,7 @@ pub fn sched_getscheduler(caller: &mut Caller, arguments: &Arguments) -> Outcome
 
 /// sched_setparam(2).
 pub fn sched_setparam(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let parameter: SchedParam = user::read_value(arguments.address(1))?;
-    let priority = u32::try_from(parameter.sched_priority).map_err(|_| Errno::EINVAL)?;
+    let priority = read_priority(arguments, 1)?;
     let (policy, _) = encode(thread_of(&*find(caller, arguments.int(0))?)?.policy());
     set_policy(caller, arguments.int(0), decode(policy, priority)?)?;
     Ok(0)
@@ -153,8 +164,9 @@ pub fn sched_setparam(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// sched_getparam(2).
 pub fn sched_getparam(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let address = parameter_address(arguments, 1)?;
     let (_, priority) = encode(thread_of(&*find(caller, arguments.int(0))?)?.policy());
-    user::write_value(arguments.address(1), &SchedParam { sched_priority: priority as i32 })?;
+    user::write_value(address, &SchedParam { sched_priority: priority as i32 })?;
     Ok(0)
 }
 

@@ -293,10 +293,14 @@ fn check_identity(caller: &Caller, claimed: &Ucred) -> Result<(), Errno> {
     if is_pid && is_uid && is_gid { Ok(()) } else { Err(Errno::EPERM) }
 }
 
+/// The buffers of a message: EMSGSIZE for too many.
+fn header_segments(header: &Msghdr) -> Result<Vec<(UserAddress, usize)>, Errno> {
+    let count = u32::try_from(header.msg_iovlen).ok().filter(|&count| count as usize <= UIO_MAXIOV);
+    segments(UserAddress(header.msg_iov as usize), count.ok_or(Errno::EMSGSIZE)?)
+}
+
 fn send_header(caller: &Caller, file: &OpenFile, header: &Msghdr, flags: u32) -> Outcome {
-    let ranges = segments(UserAddress(header.msg_iov as usize), header.msg_iovlen as usize)
-        .map_err(|error| if header.msg_iovlen as usize > UIO_MAXIOV { Errno::EMSGSIZE } else { error })?;
-    let mut source = UserSource::vector(ranges)?;
+    let mut source = UserSource::vector(header_segments(header)?)?;
     let address = match header.msg_name {
         0 => None,
         name => Some(read_address(UserAddress(name as usize), header.msg_namelen)?),
@@ -372,8 +376,7 @@ fn write_control(
 }
 
 fn receive_header(caller: &Caller, file: &OpenFile, header: &mut Msghdr, flags: u32) -> Outcome {
-    let ranges = segments(UserAddress(header.msg_iov as usize), header.msg_iovlen as usize)?;
-    let mut sink = UserSink::vector(ranges)?;
+    let mut sink = UserSink::vector(header_segments(header)?)?;
     let flags = MessageFlags::from_bits_retain(flags);
     let mut received =
         socket_of(file)?.receive(&mut sink as &mut dyn Sink, flags, is_nonblocking(file, flags))?;

@@ -143,7 +143,7 @@ pub fn vmsplice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if file.file().as_pipe().is_none() {
         return Err(Errno::EBADF);
     }
-    let segments = super::io::segments(arguments.address(1), arguments.size(2))?;
+    let segments = super::io::segments(arguments.address(1), arguments.unsigned(2))?;
     if file.flags().can_write() {
         let outcome = file.write(&mut user::UserSource::vector(segments)?);
         finish_write(caller, outcome)

@@ -117,7 +117,9 @@ fn main() {
         ("getresuid", 118, [WILD, two, two, 0, 0, 0]),
         ("capget", 125, [WILD, two, 0, 0, 0, 0]),
         ("sched_getaffinity", 204, [0, 128, WILD, 0, 0, 0]),
+        ("sched_setparam", 142, [0, WILD, 0, 0, 0, 0]),
         ("sched_getparam", 143, [0, WILD, 0, 0, 0, 0]),
+        ("sched_setscheduler", 144, [0, 0, WILD, 0, 0, 0]),
         ("futex wait", 202, [WILD, 128, 0, two, 0, 0]),
         ("futex wake", 202, [WILD, 128, 1, 0, 0, 0]),
         ("getrandom", 318, [WILD, 16, 0, 0, 0, 0]),
@@ -152,6 +154,10 @@ fn main() {
     }
     println!("read into a read-only page: {}", call(0, [zero, read_only, 64, 0, 0, 0]));
     println!("read to the end of what is mapped: {}", call(0, [zero, two + 4096 - 16, 64, 0, 0, 0]));
+    println!(
+        "entries to the end of what is mapped: {}",
+        call(217, [folder, two + 4096 - 40, 4096, 0, 0, 0]) > 0
+    );
     println!("stat across the end of what is mapped: {}", call(4, [path, two + 4096 - 16, 0, 0, 0, 0]));
     println!("a name that ends where memory does: {}", {
         // SAFETY: the last eight bytes of the page are this program's and nothing else uses them.
@@ -164,7 +170,7 @@ fn main() {
             call(1, [writer, WILD - 64, len, 0, 0, 0]),
             call(9, [0, len, 3, 0x22, usize::MAX, 0]),
             call(11, [two, len, 0, 0, 0, 0]),
-            call(28, [two, len, 4, 0, 0, 0]),
+            call(28, [two, len, 0, 0, 0, 0]),
             call(79, [16, len, 0, 0, 0, 0]),
             call(318, [16, len, 0, 0, 0, 0]),
             call(217, [folder, 16, len, 0, 0, 0]),
