@@ -44,11 +44,11 @@ impl From<OutOfMemory> for abi::errno::Errno {
 pub enum Owner {
     /// In the allocator.
     Free = 0,
-    /// The kernel's image and boot data; never freed.
+    /// The kernel's image, boot data and own page tables; never freed.
     Kernel,
     /// The kernel heap.
     Heap,
-    /// Hardware page tables.
+    /// Page tables of programs.
     PageTable,
     /// Anonymous memory of programs.
     User,

@@ -145,7 +145,7 @@ impl Tables {
             // now (see the type).
             unsafe {
                 if entry.read() & PRESENT == 0 {
-                    let fresh = Frame::new(Owner::PageTable)?;
+                    let fresh = Frame::new(Owner::Kernel)?;
                     entry.write(fresh.into_raw().0 | PRESENT | WRITABLE);
                 }
                 table = entry.read() & ADDRESS;
@@ -172,7 +172,7 @@ impl Tables {
 /// Builds the kernel's tables for physical memory up to `memory_end` and loads them. Until then the loader's
 /// map of the first 4 GiB is used.
 pub fn init(memory_end: u64) -> Result<(), OutOfMemory> {
-    let root = Frame::new(Owner::PageTable)?.into_raw().0;
+    let root = Frame::new(Owner::Kernel)?.into_raw().0;
     let tables = Tables { root };
     let (level, size): (usize, u64) = if features().gigabyte_pages { (2, 1 << 30) } else { (1, 2 << 20) };
     let direct_end = memory_end.max(1 << 32).next_multiple_of(1 << 30);
