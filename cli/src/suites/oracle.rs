@@ -19,11 +19,14 @@ use std::time::Duration;
 /// Longer than any case needs; only a hang reaches it.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// Mounts what Hob has mounted before the job starts, then becomes the job. `$1` is the root folder.
+/// Mounts what Hob has mounted before the job starts, closes what it was given besides the terminal (whoever started `./hob`
+/// may have left descriptors open), then becomes the job. `$1` is the root folder. In bash's language, since sh can close only
+/// descriptors of one digit.
 const PREPARE: &str = "set -e; root=$1; shift
     mount --rbind /dev $root/dev; mount -t proc proc $root/proc; mount -t sysfs sysfs $root/sys
     mount -t tmpfs tmpfs $root/tmp; hostname hob
     umask 022
+    for file in /proc/self/fd/*; do number=${file##*/}; if ((number > 2)); then exec {number}>&-; fi; done
     exec setsid -c chroot $root /bin/busybox sh -c 'test ! -f /etc/hob/input || exec </etc/hob/input
     exec /bin/busybox env -i \"$@\"' sh \"$@\"";
 
@@ -48,7 +51,7 @@ pub fn run(tree: &Tree, job: &Job) -> Result<Transcript> {
     if !rustix::process::geteuid().is_root() {
         command.arg("--map-root-user");
     }
-    command.args(["sh", "-c", PREPARE, "sh"]).arg(root.path());
+    command.args(["bash", "-c", PREPARE, "bash"]).arg(root.path());
     command.args(&job.environment).args(&job.arguments);
     let stdio = || -> Result<Stdio> { Ok(theirs.try_clone()?.into()) };
     let mut child =
