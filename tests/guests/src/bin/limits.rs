@@ -27,8 +27,14 @@ fn main() -> io::Result<()> {
 
 fn limits() {
     let all = [
-        Resource::Cpu, Resource::Fsize, Resource::Stack, Resource::Core, Resource::Nofile, Resource::As,
-        Resource::Rss, Resource::Data,
+        Resource::Cpu,
+        Resource::Fsize,
+        Resource::Stack,
+        Resource::Core,
+        Resource::Nofile,
+        Resource::As,
+        Resource::Rss,
+        Resource::Data,
     ];
     for resource in all {
         let limit = getrlimit(resource);
@@ -57,7 +63,10 @@ fn descriptors() -> io::Result<()> {
     println!("one is free: {:?}", dup(&file).is_ok());
     println!("above the limit: {:?}", fcntl_dupfd_cloexec(&file, 40).err());
     setrlimit(Resource::Nofile, Rlimit { current: Some(20), maximum })?;
-    println!("those above a lower limit stay: {:?}", copies.last().map(|copy| rustix::io::fcntl_getfd(copy).is_ok()));
+    println!(
+        "those above a lower limit stay: {:?}",
+        copies.last().map(|copy| rustix::io::fcntl_getfd(copy).is_ok())
+    );
     copies.clear();
     println!("and are not made again: {:?}", fcntl_dupfd_cloexec(&file, 19).is_ok());
     setrlimit(Resource::Nofile, Rlimit { current: Some(1024), maximum })?;

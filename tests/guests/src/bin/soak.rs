@@ -57,7 +57,8 @@ fn start(kind: &str, worker: usize, round: usize) -> io::Result<String> {
     let mut command = Command::new("/proc/self/exe");
     command.args([kind, &name]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     if kind == "shell" {
-        let script = format!("for i in 1 2 3; do echo $i; done | cat | (cat > {name}; cat {name}) | wc -l; rm {name}");
+        let script =
+            format!("for i in 1 2 3; do echo $i; done | cat | (cat > {name}; cat {name}) | wc -l; rm {name}");
         command = Command::new("/bin/busybox");
         command.args(["sh", "-c", &script]).stdout(Stdio::piped());
     }

@@ -43,9 +43,13 @@ fn clocks() {
             forwards &= now >= before && (0..1_000_000_000).contains(&now.tv_nsec);
             before = now;
         }
-        println!("{name}: never back {forwards}, resolution below 20 ms {}", clock_getres(id).tv_nsec <= 20 * MILLISECOND);
+        println!(
+            "{name}: never back {forwards}, resolution below 20 ms {}",
+            clock_getres(id).tv_nsec <= 20 * MILLISECOND
+        );
     }
-    let year = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| 1970 + age.as_secs() / 31_556_952);
+    let year =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| 1970 + age.as_secs() / 31_556_952);
     println!("a year that can be: {}", (2024..2100).contains(&year));
     let start = Instant::now();
     let ordered = thread::scope(|scope| {
@@ -74,7 +78,11 @@ fn sleeps() {
         let start = Instant::now();
         thread::sleep(duration);
         let slept = start.elapsed();
-        println!("{duration:?}: not short {}, not lost {}", slept >= duration, slept < Duration::from_secs(2));
+        println!(
+            "{duration:?}: not short {}, not lost {}",
+            slept >= duration,
+            slept < Duration::from_secs(2)
+        );
     }
     for wrong in [Timespec { tv_sec: 0, tv_nsec: 1_000_000_000 }, Timespec { tv_sec: -1, tv_nsec: 0 }] {
         println!("{wrong:?}: {:?}", clock_nanosleep_relative(ClockId::Monotonic, &wrong));
@@ -114,7 +122,11 @@ fn timers() -> io::Result<()> {
     let past = Itimerspec { it_interval: nanoseconds(0), it_value: nanoseconds(1) };
     timerfd_settime(&timer, TimerfdTimerFlags::ABSTIME, &past)?;
     println!("in the past: {:?} {:?}", poll(&mut descriptors, None), read(&timer, &mut count));
-    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &Itimerspec { it_value: nanoseconds(3_600_000_000_000), ..once })?;
+    timerfd_settime(
+        &timer,
+        TimerfdTimerFlags::empty(),
+        &Itimerspec { it_value: nanoseconds(3_600_000_000_000), ..once },
+    )?;
     timerfd_settime(&timer, TimerfdTimerFlags::empty(), &Itimerspec { it_value: nanoseconds(0), ..once })?;
     println!("taken back: {}", timerfd_gettime(&timer)?.it_value == nanoseconds(0));
     let wrong = Itimerspec { it_interval: nanoseconds(0), it_value: Timespec { tv_sec: 0, tv_nsec: -1 } };
@@ -126,7 +138,11 @@ fn periods() -> io::Result<()> {
     let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::empty())?;
     let period = nanoseconds(10 * MILLISECOND);
     let start = Instant::now();
-    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: period, it_value: period })?;
+    timerfd_settime(
+        &timer,
+        TimerfdTimerFlags::empty(),
+        &Itimerspec { it_interval: period, it_value: period },
+    )?;
     let mut total = 0;
     while total < 10 {
         let mut count = [0; 8];
