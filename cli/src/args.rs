@@ -129,6 +129,8 @@ pub struct Bench {
 /// Kinds of figures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Figure {
+    /// Time to the first program, size of the kernel, memory in use
+    Boot,
     /// Guest instructions of system calls, switches and faults
     Calls,
 }

@@ -1,6 +1,8 @@
 //! `./hob bench`: what Hob costs beside Linux on the same emulated machine, written into docs/figures/.
 
+mod boot;
 mod calls;
+mod console;
 mod linux;
 mod table;
 
@@ -12,6 +14,7 @@ use std::process::{Command, ExitCode};
 /// Measures, prints the figures and keeps them.
 pub fn run(workspace: &Workspace, arguments: &Bench) -> Result<ExitCode> {
     let (name, page) = match arguments.figure {
+        Figure::Boot => ("boot", boot::measure(workspace)?),
         Figure::Calls => ("calls", calls::measure(workspace)?),
     };
     print!("{page}");

@@ -25,7 +25,9 @@ pub fn compare(first: &str, hob: &Figures, linux: &Figures) -> Result<String> {
     let mut table = format!("| {first} | Hob | Linux | Hob / Linux |\n|---|---:|---:|---:|\n");
     for ((name, hob), (_, linux)) in hob.iter().zip(linux) {
         let ratio = *hob as f64 / *linux as f64;
-        writeln!(table, "| {name} | {} | {} | {ratio:.2} |", grouped(*hob), grouped(*linux))?;
+        // Two digits that say something, however small the ratio is.
+        let digits = if ratio < 0.1 { 3 } else { 2 };
+        writeln!(table, "| {name} | {} | {} | {ratio:.digits$} |", grouped(*hob), grouped(*linux))?;
     }
     Ok(table)
 }
