@@ -280,10 +280,6 @@ impl Context {
         let registers = &raw mut self.registers;
         self.registers.rflags =
             self.registers.rflags & Registers::USER_FLAGS | instructions::FLAG_INTERRUPT | 2;
-        if self.registers.rip >> 47 != 0 {
-            // IRET would refuse the address while still in kernel mode.
-            return Trap::Exception(Exception { vector: 13, code: 0 });
-        }
         instructions::disable_interrupts();
         while is_reschedule_due() {
             instructions::enable_interrupts();
@@ -293,6 +289,12 @@ impl Context {
         if has_work() {
             instructions::enable_interrupts();
             return Trap::Interrupt;
+        }
+        // After the work: it includes the signal for this, which gives the program another address.
+        if self.registers.rip >> 47 != 0 {
+            // IRET would refuse the address while still in kernel mode.
+            instructions::enable_interrupts();
+            return Trap::Exception(Exception { vector: 13, code: 0 });
         }
         let extended = &raw mut self.extended.extended;
         let local = local();
@@ -318,6 +320,11 @@ impl Context {
         if vector == traps::PAGE_FAULT {
             let address = UserAddress(instructions::read_cr2() as usize);
             instructions::enable_interrupts();
+            if code & 1 << 2 == 0 {
+                // Not the program's own access, but one that the processor made for it with the kernel's rights
+                // (SDM vol. 3, 4.6.1), or an emulator's idea of one: no page that is brought in would help.
+                return Trap::Exception(Exception { vector: vector as u8, code });
+            }
             let access = match code {
                 _ if code & 1 << 4 != 0 => Access::Execute,
                 _ if code & 1 << 1 != 0 => Access::Write,

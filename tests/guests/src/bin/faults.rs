@@ -17,6 +17,7 @@ macro_rules! instructions {
     };
 }
 
+// Not here: int1, SSE exceptions and the reserved bits of MXCSR, which QEMU's emulated processor does not raise.
 const FAULTS: &[(&str, fn())] = &[
     ("nothing", || ()),
     ("panic", || panic!("on purpose")),
@@ -36,7 +37,6 @@ const FAULTS: &[(&str, fn())] = &[
     ("jump to the stack", || jump(black_box(&mut [0xc3_u8; 16]).as_mut_ptr() as usize)),
     ("ud2", instructions!("ud2")),
     ("int3", instructions!("int3")),
-    ("int1", instructions!(".byte 0xf1")),
     ("int 4", instructions!("int 4")),
     ("int 13", instructions!("int 13")),
     ("int 14", instructions!("int 14")),
@@ -61,12 +61,7 @@ const FAULTS: &[(&str, fn())] = &[
     ),
     ("kernel's stack selector", instructions!("mov ss, {0:x}", in(reg) 0)),
     ("misaligned movaps", instructions!("movaps xmm0, [{} + 1]", in(reg) &ALIGNED, out("xmm0") _)),
-    (
-        "SSE division by zero",
-        instructions!("ldmxcsr [{}]", "pxor xmm0, xmm0", "divss xmm0, xmm0", in(reg) &0_u32, out("xmm0") _),
-    ),
     ("x87 division by zero", instructions!("fldcw [{}]", "fld1", "fldz", "fdivp", "fwait", in(reg) &0_u16)),
-    ("reserved bits of mxcsr", instructions!("ldmxcsr [{}]", in(reg) &u32::MAX)),
     ("no stack", instructions!("xor esp, esp", "push rax", options(noreturn))),
     ("a single step", instructions!("pushfq", "or dword ptr [rsp], 0x100", "popfq", "nop", "nop")),
     ("stack overflow", || assert_ne!(black_box(recurse(1)), 0)),
