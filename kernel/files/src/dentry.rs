@@ -346,15 +346,37 @@ impl Dentry {
     }
 }
 
+impl Dentry {
+    /// Takes the child `name` out of the cache if nobody uses it any more.
+    fn forget_passed(&self, name: &[u8]) {
+        if self.keeps_children {
+            return;
+        }
+        let mut children = self.children.lock();
+        let has_passed =
+            matches!(children.get(name), Some(Child::Passing(dentry)) if dentry.strong_count() == 0);
+        let passed = if has_passed { children.remove(name) } else { None };
+        drop(children);
+        drop(passed);
+    }
+}
+
 impl Drop for Dentry {
     /// Lets go of the parents one after the other: a chain of removed directories can be as long as memory allows, the
     /// kernel stack is not.
     fn drop(&mut self) {
-        let mut next = self.place.get_mut().parent.take();
-        while let Some(parent) = next {
-            next = Arc::into_inner(parent).and_then(|mut parent| parent.place.get_mut().parent.take());
+        let mut leaving = take_place(self);
+        while let Some((parent, name)) = leaving {
+            parent.forget_passed(&name);
+            leaving = Arc::into_inner(parent).and_then(|mut parent| take_place(&mut parent));
         }
     }
+}
+
+/// Parent and name of a dentry that is about to go, which has no parent afterwards.
+fn take_place(dentry: &mut Dentry) -> Option<(Arc<Dentry>, Arc<[u8]>)> {
+    let place = dentry.place.get_mut();
+    place.parent.take().map(|parent| (parent, Arc::clone(&place.name)))
 }
 
 /// The right to change the entries of one directory.
@@ -362,3 +384,39 @@ pub struct Changing<'a>(#[allow(dead_code, reason = "held for what it keeps out"
 
 /// The assurance that the entries of one directory do not change.
 pub struct Holding<'a>(#[allow(dead_code, reason = "held for what it keeps out")] ReadGuard<'a, ()>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pseudo::{Directory, Listed, Node, PseudoFileSystem};
+
+    /// A directory in which every name is a directory of its own kind.
+    struct Anything;
+
+    impl Directory for Anything {
+        fn lookup(&self, _name: &[u8]) -> Result<Arc<Node>, Errno> {
+            Ok(Arc::new(Node::directory(Arc::new(Anything))))
+        }
+
+        fn list(&self, _position: u64, _visit: &mut dyn FnMut(Listed<'_>) -> bool) -> Result<(), Errno> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_directory_whose_files_come_and_go_remembers_only_those_in_use() {
+        threads::hosted::run(1, 1, || {
+            let superblock = Superblock::new(PseudoFileSystem::new("test", 0, Arc::new(Anything)));
+            let root = superblock.root();
+            let used = root.child(b"used").unwrap().child(b"below").unwrap();
+            for number in 0..1000 {
+                let name = alloc::format!("{number}");
+                root.child(name.as_bytes()).unwrap().child(b"fd").unwrap().child(b"0").unwrap();
+            }
+            assert_eq!(root.children.lock().len(), 1);
+            assert!(Arc::ptr_eq(&used, &root.child(b"used").unwrap().child(b"below").unwrap()));
+            drop(used);
+            assert!(root.children.lock().is_empty());
+        });
+    }
+}
