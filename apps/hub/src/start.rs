@@ -9,8 +9,14 @@ use hub_store::{OpenError, Options, Store};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+/// How long the network stays closed for modules that are not ready: one that hangs must not lock people out of the rest.
+const ARMING: Duration = Duration::from_secs(5);
 
 /// Why the hub did not start, and what to do about it.
 #[derive(Debug)]
@@ -111,8 +117,17 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     // 2. Arm. Modules begin to talk to devices in their tasks; the first of them guards the valves.
     let mut tasks = JoinSet::new();
     api::register(&house, &store, config);
+    let mut arming = Vec::new();
     for module in hub_modules::all(&config.modules, &config.place) {
-        tasks.spawn(house::module::supervise(house.clone(), module));
+        let (is_armed, arms) = watch::channel(false);
+        arming.push((module.name(), arms));
+        tasks.spawn(house::module::supervise(house.clone(), module, is_armed));
+    }
+    let latest = Instant::now() + ARMING;
+    for (module, mut arms) in arming {
+        if timeout_at(latest, arms.wait_for(|is_armed| *is_armed)).await.is_err() {
+            tracing::error!(module, "a module is not ready; the house is opened without it");
+        }
     }
 
     // 3. Open.

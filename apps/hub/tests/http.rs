@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::json;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -134,9 +134,10 @@ async fn slow_clients_are_dropped_and_hold_nobody_up() {
         stream.write_all(b"GET /help HTTP/1.1\r\nHost:").await.unwrap();
         slow.push(stream);
     }
-    let started = Instant::now();
     assert_eq!(get(hub.http, "/api/health").await.status, 200);
-    assert!(started.elapsed() < Duration::from_secs(2));
+    // The answer has not waited until the slow ones were dropped.
+    let still_open = |stream: &TcpStream| matches!(stream.try_read(&mut [0]), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock);
+    assert!(slow.iter().all(still_open));
     // One that goes away in the middle of a body.
     let mut gone = TcpStream::connect(hub.http).await.unwrap();
     let head = format!(

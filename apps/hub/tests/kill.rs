@@ -4,11 +4,13 @@ mod support;
 
 use hob_node::Trust;
 use hob_node::devices::Relays;
+use hub::maintain;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::*;
@@ -24,7 +26,7 @@ impl Process {
         let file = scratch.0.join("hub.toml");
         let text = format!(
             "state = {:?}\n[server]\nhttp = \"127.0.0.1:0\"\nopen_door = true\n[devices]\naccept_all = true\n\
-             [modules.dwn]\nport = {port}\ninterface = \"127.0.0.1\"\nlost_after = 0.6\n",
+             [modules.dwn]\nport = {port}\ninterface = \"127.0.0.1\"\n",
             scratch.0.join("state")
         );
         std::fs::write(&file, text).unwrap();
@@ -44,6 +46,35 @@ impl Process {
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// The configuration by which the command line finds that process.
+fn config_of(scratch: &Scratch) -> hub::Config {
+    hub::Config { state: scratch.0.join("state"), ..config(scratch) }
+}
+
+/// By how much timers of this process are late at worst: under load everything that is timed here is late by as much.
+struct Lateness(Arc<AtomicU64>);
+
+impl Lateness {
+    fn watch() -> Lateness {
+        let worst = Arc::new(AtomicU64::new(0));
+        let kept = Arc::downgrade(&worst);
+        tokio::spawn(async move {
+            let step = Duration::from_millis(5);
+            while let Some(worst) = kept.upgrade() {
+                let due = tokio::time::Instant::now() + step;
+                tokio::time::sleep_until(due).await;
+                worst.fetch_max(due.elapsed().as_millis() as u64, Ordering::Relaxed);
+            }
+        });
+        Lateness(worst)
+    }
+
+    /// Twice the worst: an order may be late, and then the shutting. The sampling itself misses a step.
+    fn worst_ms(&self) -> u64 {
+        2 * self.0.load(Ordering::Relaxed) + 10
     }
 }
 
@@ -89,7 +120,7 @@ async fn water(at: SocketAddr, node: &'static str, mut random: Random) {
     }
 }
 
-/// The longest time in ms for which any valve was open.
+/// The longest time in ms between the order to open a valve and its shutting (or the next order).
 fn longest(relays: &Relays, now_ms: u64) -> u64 {
     let mut history = relays.history();
     history.push((now_ms, 0));
@@ -109,6 +140,7 @@ async fn killed_at_random_it_loses_nothing_and_leaves_no_valve_open() {
     let trust = Trust::new("new", code.clone()).unwrap();
     let (_v2, v2) = irrigation(&config, 2, "new", Some(trust));
     let promises = Arc::new(Mutex::new(Promises::default()));
+    let lateness = Lateness::watch();
     let mut random = Random(0x00c0_ffee);
     for round in 0..rounds {
         let hub = Process::start(&scratch, port);
@@ -168,15 +200,44 @@ async fn killed_at_random_it_loses_nothing_and_leaves_no_valve_open() {
     until("the v1 valves are shut", SOON, async || v1.now() == 0).await;
     until("the v2 valves are shut", SOON, async || v2.now() == 0).await;
     let now_ms = started.elapsed().as_millis() as u64;
-    // A v2 node shuts by itself: 2 s and a tick, whether there is a hub or not.
-    assert!(longest(&v2, now_ms) <= 2_300, "v2: {} ms", longest(&v2, now_ms));
+    // The nodes live on this machine: their timers are late by what every timer here is late by.
+    let late_ms = lateness.worst_ms();
+    // A v2 node shuts by itself after at most 2 s, whether there is a hub or not.
+    assert!(longest(&v2, now_ms) <= 2_000 + late_ms, "v2: {} ms, late {late_ms}", longest(&v2, now_ms));
     // A v1 node is shut by the hub that comes back, at the latest by its own limit.
-    assert!(longest(&v1, now_ms) <= 8_100, "v1: {} ms", longest(&v1, now_ms));
+    assert!(longest(&v1, now_ms) <= 8_000 + late_ms, "v1: {} ms, late {late_ms}", longest(&v1, now_ms));
     println!(
-        "{rounds} rounds: longest opening v1 {} ms, v2 {} ms",
+        "{rounds} rounds: longest opening v1 {} ms, v2 {} ms; timers late by {late_ms} ms",
         longest(&v1, now_ms),
         longest(&v2, now_ms)
     );
-    // A backup of what has been through all this can be restored, entity by entity.
+    // A backup of what has been through all this is the same house, entity by entity.
+    let (of_hub, file) = (config_of(&scratch), scratch.0.join("house.hob"));
+    let to = file.clone();
+    let made =
+        tokio::task::spawn_blocking(move || maintain::back_up(&of_hub, &to, None).map_err(|e| e.to_string()));
+    made.await.unwrap().unwrap();
+    let mut other = config.clone();
+    other.state = scratch.0.join("other");
+    other.modules.dwn.enabled = false;
+    maintain::restore(&other, &file, None).unwrap();
+    let copy = start(&other).await;
+    let lists = [
+        "/api/areas",
+        "/api/events?patterns=load&limit=1000",
+        "/api/history?entity=dwn.old.valve_a&from=0&resolution=hour",
+    ];
+    for path in lists {
+        assert_eq!(get(copy.http, path).await.json(), get(hub.http, path).await.json(), "{path}");
+    }
+    let entities = get(hub.http, "/api/entities").await.json();
+    assert_eq!(entities.as_array().map(Vec::len), Some(8));
+    for one in entities.as_array().unwrap() {
+        let two = get(copy.http, &format!("/api/entities/{}", one["id"].as_str().unwrap())).await.json();
+        for field in ["id", "device", "name", "kind", "area"] {
+            assert_eq!(one[field], two[field], "{one} {field}");
+        }
+    }
+    copy.stop().await;
     hub.kill();
 }

@@ -7,7 +7,6 @@ use hob_node::servers;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use support::*;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
@@ -150,7 +149,11 @@ async fn people_are_told_by_mail_and_webhook() {
     until("the function is there", SOON, async || get(hub.http, "/api/notify").await.status == 405).await;
     let told = send(hub.http, "POST", "/api/notify", text).await;
     assert_eq!(told.status, 200, "{}", told.json());
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    until("mail and webhook are complete", SOON, async || {
+        let heard = heard.lock().unwrap();
+        heard.iter().any(|h| h == "QUIT") && heard.iter().any(|h| h.starts_with("POST"))
+    })
+    .await;
     let heard = heard.lock().unwrap().clone();
     assert!(heard.contains(&"RCPT TO:<anna@home.arpa>".to_string()));
     assert!(

@@ -27,7 +27,8 @@ pub trait Device: Send + 'static {
     fn next_tick_ms(&self) -> Option<u64>;
 }
 
-/// What a test or a person can see of a controller's relays: when (ms since boot) they took which positions.
+/// What a test or a person can see of a controller's relays: when (ms since boot) they took which positions. An opening of
+/// the valve that is open already is a line of its own, because its time begins anew.
 #[derive(Clone, Debug, Default)]
 pub struct Relays(Arc<Mutex<Vec<(u64, u8)>>>);
 
@@ -40,9 +41,9 @@ impl Relays {
     pub fn history(&self) -> Vec<(u64, u8)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-    fn set(&self, now_ms: u64, mask: u8) {
+    fn set(&self, now_ms: u64, mask: u8, is_opening: bool) {
         let mut history = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if history.last().map_or(0, |(_, last)| *last) != mask {
+        if is_opening || history.last().map_or(0, |(_, last)| *last) != mask {
             history.push((now_ms, mask));
         }
     }
@@ -64,8 +65,9 @@ impl Irrigation {
     }
 
     fn step(&mut self, now_ms: u64, input: irrigation_node::Input) -> Vec<Vec<u8>> {
+        let is_opening = matches!(input, irrigation_node::Input::Command(Command::Open { .. }));
         let output = self.core.step(now_ms, input);
-        self.relays.set(now_ms, output.relays);
+        self.relays.set(now_ms, output.relays, is_opening);
         output.report.map(|report| report.encode().to_vec()).into_iter().collect()
     }
 }

@@ -5,18 +5,26 @@ use crate::event::Draft;
 use crate::function::Function;
 use crate::house::{Commander, House};
 use crate::registry::Discovered;
+use tokio::sync::watch;
 
 /// A module's handle.
 #[derive(Clone)]
 pub struct Room {
     house: House,
     module: &'static str,
+    is_armed: watch::Sender<bool>,
 }
 
 impl Room {
-    /// A room for the module of this name.
-    pub fn new(house: House, module: &'static str) -> Room {
-        Room { house, module }
+    /// A room for the module of this name; `is_armed` becomes true when the module says so.
+    pub fn new(house: House, module: &'static str, is_armed: watch::Sender<bool>) -> Room {
+        Room { house, module, is_armed }
+    }
+
+    /// The module has registered what it offers without any device, and watches what it has to watch. The hub opens the
+    /// network only when every module has said this (or has failed), so that nobody meets a house that is half there.
+    pub fn armed(&self) {
+        self.is_armed.send_replace(true);
     }
 
     /// The house, for what a room does not narrow.

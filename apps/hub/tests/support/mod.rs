@@ -41,7 +41,7 @@ pub fn free_port() -> u16 {
     UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A configuration in a scratch folder: free ports, short time-outs, everything accepted, everyone an administrator.
+/// A configuration in a scratch folder: free ports, everything accepted, everyone an administrator.
 pub fn config(scratch: &Scratch) -> Config {
     let mut config = Config { state: scratch.0.clone(), ..Config::default() };
     config.server.http = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -49,7 +49,6 @@ pub fn config(scratch: &Scratch) -> Config {
     config.devices.accept_all = true;
     config.modules.dwn.port = free_port();
     config.modules.dwn.interface = Ipv4Addr::LOCALHOST;
-    config.modules.dwn.lost_after = 0.6;
     config
 }
 

@@ -43,8 +43,12 @@ impl Module for Alarm {
 
     fn run(self: Arc<Self>, room: Room) -> BoxFuture<'static, Result<(), String>> {
         Box::pin(async move {
-            let Some(panel) = &self.settings.panel else { return std::future::pending().await };
+            let Some(panel) = &self.settings.panel else {
+                room.armed();
+                return std::future::pending().await;
+            };
             let device = room.own_device("panel", "Alarm panel", "alarm panel", Some(panel));
+            room.armed();
             loop {
                 let reason = match timeout(Duration::from_secs(5), TcpStream::connect(panel)).await {
                     Ok(Ok(stream)) => {

@@ -132,6 +132,7 @@ impl Module for Automation {
                 started: (0, 0),
             };
             engine.read_rules();
+            room.armed();
             let mut second = interval(Duration::from_secs(1));
             second.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {

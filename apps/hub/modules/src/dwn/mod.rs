@@ -92,6 +92,7 @@ impl Module for Dwn {
     fn run(self: Arc<Self>, room: Room) -> BoxFuture<'static, Result<(), String>> {
         Box::pin(async move {
             if !self.settings.enabled {
+                room.armed();
                 return std::future::pending().await;
             }
             let socket = self.socket().map_err(|error| match error.kind() {
@@ -104,6 +105,7 @@ impl Module for Dwn {
             let keys = pairing::own_keys(room.house()).await?;
             let listener = Listener { room, settings: self.settings.clone(), keys, nodes: Nodes::default() };
             functions::register(&listener.room, &listener.nodes, &listener.keys);
+            listener.room.armed();
             listener.run(&socket).await
         })
     }
@@ -236,8 +238,12 @@ impl Listener {
         }
         {
             let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = Node { advert: advert.clone(), address, is_live: true, refused: None };
-            nodes.entry(advert.id.clone()).or_insert(new).is_live = true;
+            let new = Node { advert: advert.clone(), address, is_live: false, refused: None };
+            let node = nodes.entry(advert.id.clone()).or_insert(new);
+            // Two valves of one node may have a deadline: one session serves both.
+            if std::mem::replace(&mut node.is_live, true) {
+                return;
+            }
         }
         let live = Live { nodes: self.nodes.clone(), id: advert.id.clone() };
         let session = session::Session {

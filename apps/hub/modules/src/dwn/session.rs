@@ -128,7 +128,11 @@ impl Session {
                 }
                 Some((command, answer)) = questions.recv() => open.command(command, answer).await?,
                 _ = alive.tick() => open.alive().await?,
-                () = sleep_until(open.heard + self.lost_after) => return Err("heartbeat lost".into()),
+                () = sleep_until(open.heard + self.lost_after) => match open.stream.try_read(&mut segment) {
+                    // After a pause of this machine the time is over although the node has spoken.
+                    Ok(len) if len > 0 => open.received(segment.get(..len).unwrap_or(&[])).await?,
+                    _ => return Err("heartbeat lost".into()),
+                },
             }
         }
     }

@@ -78,6 +78,7 @@ impl Module for Gpio {
                     }
                 });
             }
+            room.armed();
             match boards.join_next().await {
                 Some(_) => Err("a board's task ended".into()),
                 None => std::future::pending().await,

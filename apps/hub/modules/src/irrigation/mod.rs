@@ -69,6 +69,7 @@ impl Module for Irrigation {
             tasks.spawn(carry_out(house.clone(), decided, inputs));
             programs::register(&room, &inputs_for_programs, &self.place.place());
             let mut clockwork = programs::Clockwork::new(&house, self.place.place());
+            room.armed();
             let mut pass = interval(PASS);
             pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {

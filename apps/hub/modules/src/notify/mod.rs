@@ -91,6 +91,7 @@ impl Module for Notify {
                 },
             );
             room.function(None, function.right(Right::Edit).body(schema));
+            room.armed();
             std::future::pending().await
         })
     }

@@ -38,6 +38,7 @@ impl Module for Clockwork {
         Box::pin(async move {
             let (house, place) = (room.house().clone(), self.place.place());
             register(&room, &place);
+            room.armed();
             let sun = [
                 ("sunrise", Schedule::Daily(At::Sunrise { offset_min: 0 })),
                 ("sunset", Schedule::Daily(At::Sunset { offset_min: 0 })),

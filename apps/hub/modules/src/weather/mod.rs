@@ -105,6 +105,7 @@ impl Module for Weather {
             for (id, address) in &stations {
                 commands(&room, id, address);
             }
+            room.armed();
             let mut pass = interval(Duration::from_secs(self.settings.every.max(1)));
             pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
