@@ -118,6 +118,9 @@ pub struct Entity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub area: Option<String>,
     pub state: State,
+    /// Whether a person gave it its name: then the module does not change it.
+    #[serde(default)]
+    pub is_named: bool,
     /// Unix milliseconds of the last change.
     #[serde(default)]
     pub changed_ms: i64,
@@ -139,6 +142,7 @@ impl Entity {
             options: Vec::new(),
             area: None,
             state: State::Unknown,
+            is_named: false,
             changed_ms: 0,
             attributes: Map::new(),
         }

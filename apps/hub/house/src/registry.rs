@@ -94,12 +94,16 @@ impl Registry {
         Some((default, vec![event]))
     }
 
-    /// A module offers an entity. One that is known keeps its name, area and place in history.
+    /// A module offers an entity. One that is known keeps its area, its state, and the name that a person gave it.
     pub fn offer(&mut self, entity: Entity) -> Vec<Draft> {
         match self.entities.get_mut(&entity.id) {
             Some(known) => {
-                let (area, changed_ms) = (known.area.take(), known.changed_ms);
-                *known = Entity { area, changed_ms, state: known.state.clone(), ..entity };
+                let before = std::mem::replace(known, entity);
+                known.area = before.area;
+                (known.state, known.changed_ms) = (before.state, before.changed_ms);
+                if before.is_named {
+                    (known.name, known.is_named) = (before.name, true);
+                }
                 Vec::new()
             }
             None => {
@@ -271,6 +275,17 @@ mod tests {
         assert_eq!((status, events.len()), (Status::Accepted, 1));
         assert_eq!(registry.discover(found, Status::Inbox).unwrap().1.len(), 0);
         assert_eq!(registry.devices().count(), 1);
+    }
+
+    #[test]
+    fn a_name_that_a_person_gave_outlives_what_the_module_calls_it() {
+        let mut registry = with_valve();
+        let offer = |name: &str| Entity::new("dwn.n1", "valve_a", name, Kind::Valve);
+        registry.offer(offer("Valve 1"));
+        assert_eq!(registry.entity("dwn.n1.valve_a").unwrap().name, "Valve 1");
+        registry.edit_entity("dwn.n1.valve_a", |e| (e.name, e.is_named) = ("Roses".into(), true));
+        registry.offer(offer("Valve 2"));
+        assert_eq!(registry.entity("dwn.n1.valve_a").unwrap().name, "Roses");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Devices: the list, the inbox, names and areas, the last bytes.
 
 use super::{add, tagged, unchanged};
+use house::event::Draft;
 use house::function::Right;
 use house::registry::Registry;
 use house::{Call, Device, Function, House, Method, Principal, Problem, Reply, Status};
@@ -124,9 +125,16 @@ async fn edit(house: House, call: Call) -> Result<Reply, Problem> {
                 }
                 show(device)
             });
-            changed.ok_or_else(|| Problem::missing("device", id))
+            let changed = changed.ok_or_else(|| Problem::missing("device", id))?;
+            Ok((changed, registry.device(id).and_then(|d| d.area.clone())))
         };
-        ({ change }(), Vec::new())
+        match { change }() {
+            Ok((changed, area)) => {
+                let data = json!({"type": "edited", "name": changed["name"], "status": changed["status"]});
+                (Ok(changed), vec![Draft::new("device", data).device(id, area.as_deref())])
+            }
+            Err(problem) => (Err(problem), Vec::new()),
+        }
     })?;
     house.memory().write(vec![house::Change::put("devices", id, changed.clone())]).await?;
     Ok(tagged(changed))
@@ -136,7 +144,14 @@ async fn forget(house: House, call: Call) -> Result<Reply, Problem> {
     let id = call.text("id");
     let entities: Vec<String> =
         house.look(|r| r.entities().filter(|e| e.device == id).map(|e| e.id.clone()).collect());
-    let gone = house.change(|registry, _| (registry.forget(id), Vec::new()));
+    let gone = house.change(|registry, _| {
+        let gone = registry.forget(id);
+        let event = gone.as_ref().map(|device| {
+            let data = json!({"type": "forgotten", "entities": entities});
+            Draft::new("device", data).device(id, device.area.as_deref())
+        });
+        (gone, event.into_iter().collect())
+    });
     gone.ok_or_else(|| Problem::missing("device", id))?;
     let mut changes = vec![house::Change::remove("devices", id)];
     changes.extend(entities.iter().map(|entity| house::Change::remove("entities", entity)));

@@ -2,6 +2,7 @@
 
 use super::devices::{check_name, present};
 use super::{add, tagged, unchanged};
+use house::event::Draft;
 use house::function::{Right, Shape};
 use house::registry::Registry;
 use house::{Call, Change, Command, Entity, Function, House, Method, Problem, Reply, State};
@@ -93,15 +94,25 @@ async fn edit(house: House, call: Call) -> Result<Reply, Problem> {
             registry.edit_entity(id, |entity| {
                 if let Some(name) = &edit.name {
                     entity.name = name.clone();
+                    entity.is_named = true;
                 }
                 if let Some(area) = &edit.area {
                     entity.area = area.clone();
                 }
             });
             let entity = find(registry, &call)?;
-            Ok::<_, Problem>((show(registry, entity), serde_json::to_value(entity).unwrap_or(Value::Null)))
+            let data = json!({"type": "edited", "name": entity.name});
+            let mut event = Draft::new("entity", data).device(&entity.device, registry.area_of(entity));
+            event.entity = Some(entity.id.clone());
+            Ok::<_, Problem>((
+                (show(registry, entity), serde_json::to_value(entity).unwrap_or(Value::Null)),
+                event,
+            ))
         };
-        ({ change }(), Vec::new())
+        match { change }() {
+            Ok((changed, event)) => (Ok(changed), vec![event]),
+            Err(problem) => (Err(problem), Vec::new()),
+        }
     })?;
     house.memory().write(vec![Change::put("entities", id, record)]).await?;
     Ok(tagged(shown))
