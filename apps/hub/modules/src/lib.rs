@@ -13,6 +13,7 @@ pub mod dwn;
 mod fetch;
 pub mod gpio;
 pub mod irrigation;
+pub mod mqtt;
 pub mod notify;
 mod place;
 pub mod schedule;
@@ -34,6 +35,7 @@ pub struct Settings {
     pub weather: weather::Settings,
     pub alarm: alarm::Settings,
     pub notify: notify::Settings,
+    pub mqtt: mqtt::Settings,
 }
 
 /// Every module, in the order in which they start: what guards the valves is first.
@@ -47,6 +49,7 @@ pub fn all(settings: &Settings, place: &PlaceSettings) -> Vec<Arc<dyn Module>> {
         Arc::new(weather::Weather::new(settings.weather.clone())),
         Arc::new(alarm::Alarm::new(settings.alarm.clone())),
         Arc::new(notify::Notify::new(settings.notify.clone())),
+        Arc::new(mqtt::Mqtt::new(settings.mqtt.clone())),
     ]
 }
 
@@ -62,4 +65,14 @@ pub fn check_definition(space: &str, value: &Value) -> Result<(), String> {
         "programs" => irrigation::check_program(value),
         _ => automation::check(space, value),
     }
+}
+
+/// The first line of a file that holds a secret, so that it stands neither in the configuration nor on a command line.
+///
+/// # Errors
+/// In words: the file cannot be read, or is empty.
+fn secret(file: &std::path::Path) -> Result<String, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let line = text.lines().next().filter(|line| !line.is_empty());
+    line.map(str::to_string).ok_or_else(|| format!("{} is empty", file.display()))
 }
