@@ -66,12 +66,12 @@ impl Entry {
             input: String::new(),
             smp: two(),
             memory: None,
-            long: true,
+            long: false,
         }
     }
 }
 
-/// All cases of the table, and all programs that are not in it: those are for the full run.
+/// All cases of the table, and all programs that are not in it.
 pub fn cases(shared: &Arc<Shared>) -> Result<Vec<Case>> {
     let folder = shared.workspace().path("tests/guests");
     if !folder.exists() {
