@@ -1,6 +1,7 @@
 //! Million instructions per second of processor time, natively: four programs, plain and under the debugger, and how long a step back takes.
 //!
-//! `cargo run --release -p soc-bench`. The same programs in the browser: `bench/soc/browser.mjs`.
+//! `cargo run --release -p soc-bench`. The same programs in the browser: `bench/soc/browser.mjs`. `soc-bench PROGRAM CYCLES`
+//! only runs one program, for tools that count instructions (`valgrind --tool=callgrind`).
 #![forbid(unsafe_code)]
 
 use soc_assembler::{NoFiles, Options, Program, assemble};
@@ -83,7 +84,24 @@ fn debugged(program: &Program) -> Result<(f64, f64, f64), Box<dyn Error>> {
     Ok((speed, worst, debugger.history_size().1 as f64 / f64::from(1 << 20)))
 }
 
+/// Runs one of the programs for so many cycles, and measures nothing.
+fn only_run(name: &str, cycles: &str) -> Result<(), Box<dyn Error>> {
+    let (_, text) = PROGRAMS.iter().find(|(known, _)| *known == name).ok_or("there is no such program")?;
+    let mut machine = Machine::new(&program(name, text)?.image, Quirks::default(), 0)?;
+    machine.run(cycles.parse()?);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments[..] {
+        [] => measure_all(),
+        [name, cycles] => only_run(name, cycles),
+        _ => Err("soc-bench takes nothing, or a program and a number of cycles".into()),
+    }
+}
+
+fn measure_all() -> Result<(), Box<dyn Error>> {
     println!(
         "| program | MIPS, breakpoints set | MIPS, debugger with history | step back after a billion, ms | history, MiB |"
     );
