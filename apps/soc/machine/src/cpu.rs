@@ -98,13 +98,4 @@ impl Cpu {
     pub fn interrupt_handlers(&self) -> &[Option<u32>; 16] {
         &self.interrupt_handlers
     }
-
-    /// Bit *n* is set where interrupt *n* has a handler.
-    pub(crate) fn handled_interrupts(&self) -> u16 {
-        let mut mask = 0;
-        for (number, handler) in self.interrupt_handlers.iter().enumerate() {
-            mask |= u16::from(handler.is_some()) << number;
-        }
-        mask
-    }
 }

@@ -21,7 +21,7 @@ impl Machine {
                 }
                 continue;
             }
-            if self.ready_interrupts() == 0 {
+            if self.ready_interrupt().is_none() {
                 self.burst(self.horizon(until));
                 if self.cpu.cycle >= until {
                     break;

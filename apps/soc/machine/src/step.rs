@@ -245,13 +245,7 @@ impl Machine {
 
     /// At the end of an instruction: enters the handler of the lowest interrupt that is ready.
     fn interrupt<O: Observer>(&mut self, observer: &mut O) -> Result<(), Trap> {
-        let ready = self.ready_interrupts();
-        if ready == 0 {
-            return Ok(());
-        }
-        let Some(&Some(handler)) = self.cpu.interrupt_handlers.get(ready.trailing_zeros() as usize) else {
-            return Ok(());
-        };
+        let Some(handler) = self.ready_interrupt() else { return Ok(()) };
         // `iret` adds 8 again, so the interrupted bank keeps the address of the instruction that was executed last.
         let registers = self.cpu.registers_mut();
         registers[IP] = registers[IP].wrapping_sub(8);
@@ -262,13 +256,20 @@ impl Machine {
         Ok(())
     }
 
-    /// The interrupts that would be entered at the end of an instruction, one bit each.
-    pub(crate) fn ready_interrupts(&self) -> u16 {
+    /// The handler that would be entered at the end of an instruction: that of the lowest pending interrupt that has one.
+    #[inline]
+    pub(crate) fn ready_interrupt(&self) -> Option<u32> {
         if self.cpu.flags & FLAG_I == 0 {
-            return 0;
+            return None;
         }
-        let pending = self.devices.pending();
-        if pending == 0 { 0 } else { pending & self.cpu.handled_interrupts() }
+        let mut pending = self.devices.pending();
+        while pending != 0 {
+            if let Some(&Some(handler)) = self.cpu.interrupt_handlers.get(pending.trailing_zeros() as usize) {
+                return Some(handler);
+            }
+            pending &= pending - 1;
+        }
+        None
     }
 
     /// Delivers an exception to its handler, or to whoever runs the machine.
