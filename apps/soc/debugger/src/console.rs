@@ -31,18 +31,17 @@ Addresses and values are expressions: 0x10, start+8, r14, [sp+4], cycle.
 pub enum Answer {
     /// Done; this is to be shown.
     Text(String),
-    /// A goal has been started: advance the debugger until it stops.
-    Started,
+    /// The machine shall move: whoever asked starts the goal, and advances the debugger until it stops.
+    Goal(Goal),
 }
 
-/// Carries out a line. The error says what is wrong with it.
+/// Carries out a line, but for a movement, which is only understood. The error says what is wrong with it.
 pub fn execute(debugger: &mut Debugger, line: &str) -> Result<Answer, String> {
     let line = line.trim();
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     if let Some(goal) = goal(debugger, command, rest)? {
-        debugger.start(goal);
-        return Ok(Answer::Started);
+        return Ok(Answer::Goal(goal));
     }
     inspect(debugger, command, rest)
         .or_else(|| change(debugger, command, rest))

@@ -21,7 +21,10 @@ fn go(debugger: &mut Debugger, goal: Goal) -> Stopped {
 fn say(debugger: &mut Debugger, line: &str) -> String {
     match execute(debugger, line) {
         Ok(Answer::Text(text)) => text,
-        Ok(Answer::Started) => debugger.finish().to_string(),
+        Ok(Answer::Goal(goal)) => {
+            debugger.start(goal);
+            debugger.finish().to_string()
+        }
         Err(reason) => format!("error: {reason}"),
     }
 }

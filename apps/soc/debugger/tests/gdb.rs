@@ -8,14 +8,19 @@ use soc_machine::{Machine, Quirks};
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 
-/// A gdb that says what it was told to and then hangs up.
+/// A gdb that says what it was told to and then hangs up. It lets the machine have one slice before it interrupts.
 struct Script {
     says: VecDeque<u8>,
     hears: Vec<u8>,
+    is_waited_for: bool,
+    has_waited: bool,
 }
 
 impl Read for Script {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.is_waited_for && !std::mem::replace(&mut self.has_waited, true) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         match (self.says.pop_front(), buffer.first_mut()) {
             (Some(byte), Some(place)) => {
                 *place = byte;
@@ -38,7 +43,9 @@ impl Write for Script {
 }
 
 impl gdb::Stream for Script {
-    fn set_waiting(&mut self, _is_waiting: bool) -> io::Result<()> {
+    fn set_waiting(&mut self, is_waiting: bool) -> io::Result<()> {
+        self.has_waited &= !is_waiting;
+        self.is_waited_for = is_waiting;
         Ok(())
     }
 }
@@ -48,7 +55,7 @@ fn session(bytes: Vec<u8>) -> (Debugger, String) {
     let program = assemble("t.asm", text, Options::default(), &mut NoFiles).program.unwrap();
     let machine = Machine::new(&program.image, Quirks::default(), 0).unwrap();
     let mut debugger = Debugger::new(machine, program.symbols, program.lines);
-    let mut script = Script { says: bytes.into(), hears: Vec::new() };
+    let mut script = Script { says: bytes.into(), hears: Vec::new(), is_waited_for: true, has_waited: false };
     let _ = gdb::serve(&mut debugger, &mut script);
     (debugger, String::from_utf8_lossy(&script.hears).into_owned())
 }
@@ -78,11 +85,21 @@ fn the_description_borrows_arm_and_reverse_execution_is_offered() {
     }
 }
 
+#[test]
+fn a_monitor_command_that_would_move_the_machine_leaves_it_where_it_is() {
+    let monitor = |line: &str| {
+        packet(&line.bytes().fold("qRcmd,".to_owned(), |hex, byte| hex + &format!("{byte:02x}")))
+    };
+    let steps = ["s", "s", "s", "s"].map(packet).concat();
+    let (debugger, _) = session([steps, monitor("rs 2"), monitor("goto 0"), monitor("rc")].concat());
+    assert_eq!(debugger.machine().cpu().cycle(), 4);
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_the_session_panic(
         noise in prop::collection::vec(any::<u8>(), 0..40),
-        commands in prop::collection::vec("[gGmMpPzZqQvbHX?sTD!][0-9a-f,;:]{0,16}", 0..12),
+        commands in prop::collection::vec("[gGmMpPzZqQvbHX?sTD!][0-9a-fs,;:]{0,16}", 0..12),
     ) {
         let mut bytes: Vec<u8> = commands.iter().filter(|command| !command.starts_with('v')).flat_map(|command| packet(command)).collect();
         bytes.extend(noise);

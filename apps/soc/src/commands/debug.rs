@@ -57,7 +57,8 @@ fn batch<'a>(debugger: &mut Debugger, lines: impl Iterator<Item = &'a str>) -> u
     for line in lines.filter(|line| !line.trim().is_empty()) {
         match execute(debugger, line) {
             Ok(Answer::Text(text)) => print!("{text}"),
-            Ok(Answer::Started) => {
+            Ok(Answer::Goal(goal)) => {
+                debugger.start(goal);
                 let reason = debugger.finish();
                 let cpu = debugger.machine().cpu();
                 println!("{reason} at {:08x}, cycle {}", cpu.ip(), cpu.cycle());

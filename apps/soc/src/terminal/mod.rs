@@ -104,8 +104,7 @@ impl Terminal {
             _ => None,
         };
         if let Some(goal) = goal {
-            self.is_resumed_by_keys = goal == Goal::Continue;
-            return self.debugger.start(goal);
+            return self.start(goal);
         }
         match key.code {
             KeyCode::F(2) => {
@@ -122,6 +121,11 @@ impl Terminal {
             code if self.focus == Focus::Machine => self.key_to_machine(code),
             code => self.edit(code),
         }
+    }
+
+    fn start(&mut self, goal: Goal) {
+        self.is_resumed_by_keys = goal == Goal::Continue;
+        self.debugger.start(goal);
     }
 
     fn toggle_breakpoint(&mut self) {
@@ -194,7 +198,7 @@ impl Terminal {
         }
         match execute(&mut self.debugger, &line) {
             Ok(Answer::Text(text)) => self.answer(&text),
-            Ok(Answer::Started) => {}
+            Ok(Answer::Goal(goal)) => self.start(goal),
             Err(reason) => self.answer(&reason),
         }
     }

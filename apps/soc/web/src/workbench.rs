@@ -115,7 +115,10 @@ impl Workbench {
             Request::Console { line } => {
                 return match execute(&mut self.debugger, &line)? {
                     Answer::Text(text) => Ok(json!({ "text": text })),
-                    Answer::Started => Ok(json!({ "started": true })),
+                    Answer::Goal(goal) => {
+                        self.debugger.start(goal);
+                        Ok(json!({ "started": true }))
+                    }
                 };
             }
             Request::Format { source } => return Ok(json!({ "source": soc_assembler::format(&source) })),

@@ -220,13 +220,10 @@ impl MonitorCmd for Target<'_> {
         match execute(self.debugger, &String::from_utf8_lossy(command)) {
             Ok(Answer::Text(text)) => output!(out, "{text}"),
             // gdb would not know that the machine has moved.
-            Ok(Answer::Started) => {
-                self.debugger.cancel();
-                output!(
-                    out,
-                    "use gdb's own commands to move: stepi, continue, reverse-stepi, reverse-continue\n"
-                );
-            }
+            Ok(Answer::Goal(_)) => output!(
+                out,
+                "use gdb's own commands to move: stepi, continue, reverse-stepi, reverse-continue\n"
+            ),
             Err(reason) => output!(out, "{reason}\n"),
         }
         Ok(())
