@@ -33,6 +33,8 @@ struct Expander<'a> {
     statements: Vec<Statement>,
     bytes: usize,
     expansions: usize,
+    /// A limit was passed: nothing more is included or expanded, for what has no end would go on to the other limits.
+    is_over: bool,
 }
 
 /// All statements of a text and of what it includes and expands.
@@ -53,6 +55,7 @@ pub(crate) fn expand(
         statements: Vec::new(),
         bytes: 0,
         expansions: 0,
+        is_over: false,
     };
     expander.text(name.to_owned(), text.to_owned(), None, 0);
     expander.statements
@@ -63,19 +66,27 @@ impl Expander<'_> {
         self.report.push(Diagnostic::error(span, message).hint(hint));
     }
 
+    fn give_up(&mut self, span: Span, message: &str, hint: &str) {
+        self.is_over = true;
+        self.error(span, message, hint);
+    }
+
     fn text(&mut self, name: String, text: String, origin: Option<Span>, depth: usize) {
+        if self.is_over {
+            return;
+        }
         self.bytes += text.len();
         let file = self.sources.add(name, text.clone(), origin);
         let whole = origin.unwrap_or(Span { file, start: 0, end: 0 });
         if self.bytes > MOST_BYTES {
-            return self.error(
+            return self.give_up(
                 whole,
                 "the source is too long",
                 "16 MiB of text is the limit, expansions included",
             );
         }
         if depth > DEEPEST {
-            return self.error(whole, "includes or macros nest too deep", "does one use itself?");
+            return self.give_up(whole, "includes or macros nest too deep", "does one use itself?");
         }
         let mut definition: Option<(Name, Macro)> = None;
         let mut start = 0;
@@ -196,7 +207,7 @@ impl Expander<'_> {
         for (parameter, operand) in pairs {
             text = text.replace(&format!("\\{parameter}"), self.sources.slice(operand.span()));
             if text.len() > MOST_BYTES {
-                return self.error(span, "the expansion is too long", "16 MiB of text is the limit");
+                return self.give_up(span, "the expansion is too long", "16 MiB of text is the limit");
             }
         }
         text = text.replace("\\@", &self.expansions.to_string());

@@ -120,6 +120,14 @@ fn a_macro_used_twice_has_two_sets_of_labels() {
     assert_eq!(hex(&bytes), "14df03000000000014df030008000000");
 }
 
+#[test]
+fn a_macro_that_uses_itself_twice_is_told_once_and_not_pursued() {
+    let text = ".macro boom\nboom\nboom\n.endm\nboom\nbogus\n";
+    let assembly = assemble("main.asm", text, Options::default(), &mut NoFiles);
+    let messages: Vec<&str> = assembly.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages, ["unknown instruction `bogus`", "includes or macros nest too deep"]);
+}
+
 struct Folder;
 
 impl Files for Folder {
@@ -195,25 +203,24 @@ fn hostile_sources_end_in_findings() {
 }
 
 #[test]
-fn large_and_tangled_sources_take_no_undue_time() {
-    let start = std::time::Instant::now();
+fn large_and_tangled_sources_come_to_an_end() {
     let labels: String = (0..60_000).map(|number| format!("label_{number}:\n")).collect();
     assert!(full(&format!("{labels}nop")).program.is_some());
     let code: String = (0..60_000).map(|number| format!("mov r1, label_{number}\n")).collect();
     assert!(full(&format!("{labels}{code}")).program.is_some());
     assert!(full(&code).program.is_none());
     let mut doubling = ".equ a0, 1\n".to_owned();
-    for number in 1..30 {
-        doubling.push_str(&format!(".equ a{number}, a{0} + a{0}\n", number - 1));
+    // Worked out again for each use, the last would take 2^99 steps.
+    for number in 1..100 {
+        doubling.push_str(&format!(".equ a{number}, a{0} | a{0}\n", number - 1));
     }
     let mut chain = ".equ b0, 1\n".to_owned();
     for number in 1..1000 {
         chain.push_str(&format!(".equ b{number}, b{} + 1\n", number - 1));
     }
     assert!(full(&format!("{chain}$WORD32 b999\n")).program.is_some());
-    let program = full(&format!("{doubling}$WORD32 a29\n")).program.unwrap();
-    assert_eq!(program.image[..4], (1u32 << 29).to_le_bytes());
-    assert!(start.elapsed().as_secs() < 60, "this is quick work, even for a busy machine");
+    let program = full(&format!("{doubling}$WORD32 a99\n")).program.unwrap();
+    assert_eq!(program.image[..4], 1u32.to_le_bytes());
 }
 
 #[test]
