@@ -5,9 +5,12 @@ use alloc::string::String;
 
 use drivers::serial::{self, COM1};
 use drivers::{console, report};
+use machine::clock::Refinement;
 use machine::frame::{self, Owner};
+use machine::sync::Once;
 use machine::{boot, clock, cpu};
 use threads::softirq;
+use threads::time::Timer;
 
 use crate::{job, log, options, root};
 
@@ -51,6 +54,28 @@ fn size(bytes: u64) -> String {
     }
 }
 
+/// When the clock is measured again, in nanoseconds since boot: a second is long enough for some millionths.
+const REFINE_AT_NS: u64 = 1_000_000_000;
+
+/// Measures the clock again, once, when more time has passed than the boot could wait for.
+fn refine_clock_later() {
+    static TIMER: Once<Timer> = Once::new();
+    // Called once.
+    let _ = TIMER.set(Timer::new(|| match clock::refine() {
+        Refinement::Better { from_hz, to_hz, error_ppm } => kernel_log::info!(
+            "clock: {}.{:03} MHz, {} ppm from what it was taken for, exact to {error_ppm} ppm",
+            to_hz / 1_000_000,
+            to_hz / 1000 % 1000,
+            i128::from(to_hz).abs_diff(from_hz.into()) * 1_000_000 / u128::from(from_hz.max(1)),
+        ),
+        Refinement::Unsteady => kernel_log::warn!("clock: the time stamp counter has changed its rate"),
+        Refinement::Impossible => {}
+    }));
+    if let Some(timer) = TIMER.get() {
+        timer.set(REFINE_AT_NS);
+    }
+}
+
 /// The first thread: lights the rest and becomes nothing.
 pub fn light() {
     let options = options::get();
@@ -58,6 +83,7 @@ pub fn light() {
         serial::work();
         kernel_log::notify();
     });
+    refine_clock_later();
     log::share();
     if let Err(error) = files::start() {
         panic!("the file systems could not be started: {error}");

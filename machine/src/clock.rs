@@ -1,5 +1,10 @@
 //! The monotonic clock, the wall clock's origin, and the one deadline of each processor.
 
+#[cfg(any(target_os = "none", test))]
+pub(crate) mod calibration;
+#[cfg(any(target_os = "none", test))]
+pub(crate) mod pvclock;
+
 use crate::arch;
 
 /// Nanoseconds since boot, monotonic on all processors together, never going back.
@@ -12,6 +17,42 @@ pub fn now_ns() -> u64 {
 /// clock at boot; `None` when the machine has none or it made no sense.
 pub fn boot_time_ns() -> Option<u64> {
     arch::boot_time_ns()
+}
+
+/// Nanoseconds by which CLOCK_REALTIME is ahead of [`now_ns`]: [`boot_time_ns`] at first, 0 where there is none.
+#[inline]
+pub fn wall_offset_ns() -> u64 {
+    arch::wall_offset_ns()
+}
+
+/// Sets the wall clock. May be called anywhere but in a handler of an NMI.
+pub fn set_wall_offset_ns(offset_ns: u64) {
+    arch::set_wall_offset_ns(offset_ns);
+}
+
+/// What came of [`refine`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refinement {
+    /// The counter's rate is known better from now on.
+    Better {
+        /// The rate that it was taken for so far, in Hz.
+        from_hz: u64,
+        /// The rate now, in Hz.
+        to_hz: u64,
+        /// How far from the true rate it can be, in millionths.
+        error_ppm: u64,
+    },
+    /// The counter has changed its rate since boot: it is not trusted any more.
+    Unsteady,
+    /// There is nothing to measure it against, or not any more; or the rate is known as well as it can be.
+    Impossible,
+}
+
+/// Measures the counter again, over all the time since boot: the longer that is, the more exact. The measurement at boot is
+/// short, so that the boot is, and leaves an error of up to 0.2 %. Time does not step, it only goes on at another rate. Takes
+/// some microseconds; may be called anywhere but in a handler of an NMI.
+pub fn refine() -> Refinement {
+    arch::refine_clock()
 }
 
 /// Arms this processor's timer to call the deadline hook at `deadline_ns` (or at once if that has passed);

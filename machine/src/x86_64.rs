@@ -30,7 +30,8 @@ mod vectors;
 
 pub(crate) use apic::send_reschedule;
 pub(crate) use clock::{
-    boot_time_ns, clock_reference_name, clock_source_name, cycles, now_ns, set_deadline, tsc_scale,
+    boot_time_ns, clock_reference_name, clock_source_name, cycles, now_ns, refine as refine_clock,
+    set_deadline, set_wall_offset_ns, tsc_scale, wall_offset_ns,
 };
 pub(crate) use cpuid::{cpu_brand, random_u64};
 pub(crate) use firmware::{acpi_tables, read_firmware};

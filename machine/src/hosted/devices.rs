@@ -13,7 +13,7 @@ use formats::acpi::Tables;
 use super::processor::{is_inside, lock};
 use super::world::{self, random};
 use crate::address::PhysicalAddress;
-use crate::clock::TscScale;
+use crate::clock::{Refinement, TscScale};
 use crate::firmware::Reader;
 use crate::interrupts::{Handler, Message, RegisterError, Trigger};
 use crate::io::IoError;
@@ -214,8 +214,23 @@ fn end(why: &'static str) -> ! {
 }
 
 pub(crate) fn boot_time_ns() -> Option<u64> {
-    // 2026-01-01 00:00:00 UTC.
-    Some(1_767_225_600_000_000_000)
+    Some(BOOT_TIME_NS)
+}
+
+/// 2026-01-01 00:00:00 UTC.
+const BOOT_TIME_NS: u64 = 1_767_225_600_000_000_000;
+static WALL_OFFSET_NS: AtomicU64 = AtomicU64::new(BOOT_TIME_NS);
+
+pub(crate) fn wall_offset_ns() -> u64 {
+    WALL_OFFSET_NS.load(Relaxed)
+}
+
+pub(crate) fn set_wall_offset_ns(offset_ns: u64) {
+    WALL_OFFSET_NS.store(offset_ns, Relaxed);
+}
+
+pub(crate) fn refine_clock() -> Refinement {
+    Refinement::Impossible
 }
 
 pub(crate) fn tsc_scale() -> Option<TscScale> {

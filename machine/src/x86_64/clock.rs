@@ -1,36 +1,41 @@
-//! Time: the time stamp counter, measured once against a clock whose rate is known, and the deadline timer.
+//! Time: the time stamp counter, measured against a clock whose rate is known, and the deadline timer.
 //!
-//! The reference is the first that there is: the hypervisor's word (CPUID), HPET, or channel 0 of the 8254
-//! read through its latch, which every machine including QEMU's microvm has; where that stands still, a
-//! second of the real-time clock.
+//! The counter's rate is what kvm-clock says it is, or measured against the first of these that moves: HPET, the ACPI timer,
+//! channel 0 of the 8254, which every machine has, QEMU's microvm included; where that stands still, a second of the real-time
+//! clock. At boot that is done in a moment, to 0.2 %; [`refine`] does it better when there is a longer time to measure over.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+mod kvm;
+pub mod page;
+mod references;
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::cpuid::features;
 use super::local::local;
-use super::{apic, firmware, instructions, memory, ports, task};
-use crate::address::PhysicalAddress;
-use crate::clock::TscScale;
+use super::{apic, instructions, ports, task};
+use crate::clock::calibration::{self, Look, Ratio, Reference};
+use crate::clock::{Refinement, TscScale};
 use crate::sync::Once;
 
-/// Fixed-point nanoseconds a tick, and its place.
-static MULTIPLIER: AtomicU32 = AtomicU32::new(0);
-static SHIFT: AtomicU32 = AtomicU32::new(0);
-static BASE: AtomicU64 = AtomicU64::new(0);
 static TICKS_PER_SECOND: AtomicU64 = AtomicU64::new(0);
-static REFERENCE: Once<&'static str> = Once::new();
-/// Whether the counters of all processors were found to agree.
-static IS_TRUSTED: AtomicBool = AtomicBool::new(true);
+static SOURCE: Once<Source> = Once::new();
 /// The latest time given out, where the counters do not agree.
 static LATEST: AtomicU64 = AtomicU64::new(0);
+/// The latest value of the counter that any processor has seen, to compare counters.
+static LATEST_TSC: AtomicU64 = AtomicU64::new(0);
 static BOOT_TIME: Once<Option<u64>> = Once::new();
 
-/// How long to measure, and how often.
-const WINDOW_NS: u64 = 3_000_000;
-const WINDOWS: usize = 3;
-/// Looks at a reference that does not move before it is given up.
-const PATIENCE: u32 = 100_000;
-/// Rate of the 8254, in Hz.
-const PIT_HZ: u64 = 1_193_182;
+/// How exact the rates must be at boot, in millionths.
+const ERROR_AT_BOOT_PPM: u64 = 2000;
+/// Rounds in which each processor compares its counter with the others' when it has come up.
+const ROUNDS: u32 = 32;
+
+/// Where the counter's rate comes from.
+struct Source {
+    name: &'static str,
+    /// The reference, a look at it at boot, and what was found then.
+    measured: Option<(&'static (dyn Reference + Sync), Look, Ratio)>,
+}
 
 pub fn cycles() -> u64 {
     instructions::read_tsc()
@@ -38,10 +43,8 @@ pub fn cycles() -> u64 {
 
 #[inline]
 pub fn now_ns() -> u64 {
-    let ticks = instructions::read_tsc().wrapping_sub(BASE.load(Ordering::Relaxed));
-    let product = u128::from(ticks) * u128::from(MULTIPLIER.load(Ordering::Relaxed));
-    let now = (product >> SHIFT.load(Ordering::Relaxed)) as u64;
-    if IS_TRUSTED.load(Ordering::Relaxed) { now } else { LATEST.fetch_max(now, Ordering::AcqRel).max(now) }
+    let (now, is_trusted) = page::now();
+    if is_trusted { now } else { LATEST.fetch_max(now, Ordering::AcqRel).max(now) }
 }
 
 /// How many ticks of the counter pass in `ns`.
@@ -51,180 +54,138 @@ pub fn ns_to_ticks(ns: u64) -> u64 {
 }
 
 pub fn tsc_scale() -> Option<TscScale> {
-    IS_TRUSTED.load(Ordering::Relaxed).then(|| TscScale {
-        base_tsc: BASE.load(Ordering::Relaxed),
-        base_ns: 0,
-        multiplier: MULTIPLIER.load(Ordering::Relaxed),
-        shift: SHIFT.load(Ordering::Relaxed),
-    })
+    page::is_trusted().then(page::scale)
 }
 
 /// What the counter was measured against.
 pub fn clock_reference_name() -> &'static str {
-    REFERENCE.get().copied().unwrap_or("nothing")
+    SOURCE.get().map_or("nothing", |source| source.name)
 }
 
 pub fn clock_source_name() -> &'static str {
-    if IS_TRUSTED.load(Ordering::Relaxed) { "tsc" } else { "tsc-unsynchronised" }
+    if page::is_trusted() { "tsc" } else { "tsc-unsynchronised" }
 }
 
-/// Says that a processor's counter was seen behind another's.
-pub fn distrust() {
-    IS_TRUSTED.store(false, Ordering::Relaxed);
+pub fn wall_offset_ns() -> u64 {
+    page::wall_offset_ns()
+}
+
+pub fn set_wall_offset_ns(offset_ns: u64) {
+    page::set_wall_offset_ns(offset_ns);
 }
 
 /// Measures counter and timer and starts the clock, on the boot processor. `base` is the counter's value at
 /// the kernel's first instruction.
 pub fn init(base: u64) {
-    apic::start_measuring();
-    let (name, rates) = measure();
-    set_rate(rates.tsc.max(1), base);
-    apic::set_timer_rate(rates.timer);
-    let _ = REFERENCE.set(name);
+    let told = kvm::ask();
+    let (source, hz) = match told {
+        Some(told) => (Source { name: "kvm-clock", measured: None }, told.hz),
+        None => find_rate(),
+    };
+    // Whoever emulates a processor or shares one out does not let the counter's rate follow that of the core.
+    let is_steady = features().invariant_tsc || features().is_virtual;
+    page::start(base, hz.max(1), is_steady && told.is_none_or(|told| told.is_stable));
+    TICKS_PER_SECOND.store(hz.max(1), Ordering::Relaxed);
+    let _ = SOURCE.set(source);
+    if !features().tsc_deadline {
+        apic::set_timer_rate(timer_hz(hz));
+    }
     let wall = ports::read_rtc().map(|seconds| (seconds * 1_000_000_000).saturating_sub(now_ns()));
     let _ = BOOT_TIME.set(wall);
-}
-
-fn set_rate(frequency: u64, base: u64) {
-    TICKS_PER_SECOND.store(frequency, Ordering::Relaxed);
-    let mut shift = 32;
-    let multiplier = loop {
-        let multiplier = (1_000_000_000u128 << shift) / u128::from(frequency);
-        if let Ok(fits) = u32::try_from(multiplier) {
-            break fits;
-        }
-        shift -= 1;
-    };
-    MULTIPLIER.store(multiplier, Ordering::Relaxed);
-    SHIFT.store(shift, Ordering::Relaxed);
-    BASE.store(base, Ordering::Relaxed);
+    page::set_wall_offset_ns(wall.unwrap_or(0));
 }
 
 pub fn boot_time_ns() -> Option<u64> {
     BOOT_TIME.get().copied().flatten()
 }
 
-/// Counter ticks and timer ticks in a second, and the name of what they were measured against. The timer was started
-/// just before.
-fn measure() -> (&'static str, Rates) {
-    if let Some(rates) = firmware::hpet().and_then(measure_hpet) {
-        return ("hpet", rates);
-    }
-    if let Some(rates) = measure_pit() {
-        return ("pit", rates);
-    }
-    apic::start_measuring();
-    ("rtc", measure_rtc())
-}
-
-/// Ticks in a second.
-#[derive(Clone, Copy)]
-struct Rates {
-    tsc: u64,
-    timer: u64,
-}
-
-impl Rates {
-    fn new(tsc: u64, timer: u64, ns: u64) -> Self {
-        let per_second = |ticks: u64| (u128::from(ticks) * 1_000_000_000 / u128::from(ns.max(1))) as u64;
-        Self { tsc: per_second(tsc), timer: per_second(timer) }
-    }
-}
-
-/// One look at all three clocks.
-#[derive(Clone, Copy)]
-struct Look {
-    reference: u32,
-    tsc: u64,
-    timer: u32,
-}
-
-/// Looks three times and keeps the look that took the shortest: one in the middle of which a hypervisor let somebody
-/// else run would put the clocks against each other.
-fn look(reference: impl Fn() -> u32) -> Look {
-    let once = || {
-        let before = instructions::read_tsc();
-        let look =
-            Look { reference: reference(), tsc: instructions::read_tsc(), timer: apic::measured_ticks() };
-        (instructions::read_tsc().wrapping_sub(before), look)
-    };
-    [once(), once(), once()]
-        .into_iter()
-        .min_by_key(|(took, _)| *took)
-        .map_or_else(|| once().1, |(_, look)| look)
-}
-
-/// Measures in several windows and takes the middle result, so that one that was disturbed does not count. `reference` counts
-/// up, modulo `mask + 1`, `hz` times a second. `None` when it stands still.
-fn measure_windows(reference: impl Fn() -> u32, mask: u32, hz: u64) -> Option<Rates> {
-    let wanted = (hz * WINDOW_NS / 1_000_000_000) as u32;
-    let mut found = [Rates { tsc: 0, timer: 0 }; WINDOWS];
-    for rates in &mut found {
-        let first = look(&reference);
-        let mut last = first.reference;
-        let mut still = 0;
-        loop {
-            let now = reference();
-            still = if now == last { still + 1 } else { 0 };
-            last = now;
-            if now.wrapping_sub(first.reference) & mask >= wanted {
-                break;
-            }
-            if still > PATIENCE {
-                return None;
-            }
-            core::hint::spin_loop();
+/// The counter's rate in Hz by the first reference that can tell it.
+fn find_rate() -> (Source, u64) {
+    for (name, reference) in references::all() {
+        let found = calibration::measure(instructions::read_tsc_ordered, reference, ERROR_AT_BOOT_PPM);
+        if let Some((ratio, look)) = found {
+            let measured = Some((reference, look, ratio));
+            return (Source { name, measured }, ratio.hz(reference.hz()));
         }
-        let end = look(&reference);
-        let passed = u64::from(end.reference.wrapping_sub(first.reference) & mask);
-        let ns = passed * 1_000_000_000 / hz;
-        *rates = Rates::new(end.tsc - first.tsc, u64::from(end.timer.wrapping_sub(first.timer)), ns);
     }
-    let middle = |mut values: [u64; WINDOWS]| {
-        values.sort_unstable();
-        values[WINDOWS / 2]
-    };
-    Some(Rates { tsc: middle(found.map(|rates| rates.tsc)), timer: middle(found.map(|rates| rates.timer)) })
+    (Source { name: "rtc", measured: None }, measure_second())
 }
 
-fn measure_hpet(address: PhysicalAddress) -> Option<Rates> {
-    const CAPABILITIES: usize = 0;
-    const CONFIGURATION: usize = 0x10;
-    const COUNTER: usize = 0xf0;
-    let mapping = memory::map_device(address, 0x400).ok()?;
-    let register = |offset: usize| mapping.pointer().wrapping_add(offset).cast::<u64>();
-    // SAFETY: the mapping covers the device's registers (HPET specification 1.0a, 2.3.4); counting on harms nobody.
-    let period_fs = unsafe {
-        register(CONFIGURATION).write_volatile(register(CONFIGURATION).read_volatile() | 1);
-        register(CAPABILITIES).read_volatile() >> 32
-    };
-    if period_fs == 0 || period_fs > 100_000_000 {
-        return None;
-    }
-    // SAFETY: as above.
-    let counter = || unsafe { register(COUNTER).read_volatile() } as u32;
-    measure_windows(counter, u32::MAX, 1_000_000_000_000_000 / period_fs)
-}
-
-fn measure_pit() -> Option<Rates> {
-    ports::pit_start();
-    // It counts down and starts again from 65536.
-    measure_windows(|| u32::from(!ports::pit_count()), 0xffff, PIT_HZ)
-}
-
-/// Waits for two changes of the second.
-fn measure_rtc() -> Rates {
-    let wait = || {
+/// Ticks between two changes of the second.
+fn measure_second() -> u64 {
+    let edge = || {
         let start = ports::rtc_second();
         while ports::rtc_second() == start {
             core::hint::spin_loop();
         }
+        instructions::read_tsc()
     };
-    wait();
-    let first = look(|| 0);
-    wait();
-    let end = look(|| 0);
-    Rates::new(end.tsc - first.tsc, u64::from(end.timer.wrapping_sub(first.timer)), 1_000_000_000)
+    let first = edge();
+    edge().saturating_sub(first)
+}
+
+/// The timer's rate in Hz, of which only the counter's rate needs to be known.
+fn timer_hz(counter_hz: u64) -> u64 {
+    struct Timer;
+    impl Reference for Timer {
+        fn read(&self) -> u64 {
+            apic::measured_ticks().into()
+        }
+
+        fn modulus(&self) -> u64 {
+            1 << 32
+        }
+
+        fn hz(&self) -> u64 {
+            0
+        }
+    }
+    apic::start_measuring();
+    let found = calibration::measure(instructions::read_tsc_ordered, &Timer, ERROR_AT_BOOT_PPM);
+    match found {
+        Some((ratio, _)) => ratio.reference_hz(counter_hz),
+        None => panic!("the timer of the interrupt controller does not count"),
+    }
+}
+
+/// See [`crate::clock::refine`].
+pub fn refine() -> Refinement {
+    let Some((reference, look, known)) = SOURCE.get().and_then(|source| source.measured) else {
+        return Refinement::Impossible;
+    };
+    let again = calibration::measure_again(instructions::read_tsc_ordered, reference, look, known);
+    let Some(ratio) = again else { return Refinement::Impossible };
+    let Some(agreed) = ratio.agreed(known) else {
+        distrust();
+        return Refinement::Unsteady;
+    };
+    let hz = agreed.hz(reference.hz()).max(1);
+    page::go_on_at(hz);
+    let from_hz = TICKS_PER_SECOND.swap(hz, Ordering::Relaxed);
+    Refinement::Better { from_hz, to_hz: hz, error_ppm: agreed.error_ppm() }
+}
+
+/// Says that the counter does not tell the time on every processor alike.
+fn distrust() {
+    page::distrust();
+}
+
+/// Compares this processor's counter with what all others have seen, while they do the same.
+pub fn compare() {
+    let latest = LATEST_TSC.load(Ordering::Acquire);
+    let mine = instructions::read_tsc_ordered();
+    if mine < latest {
+        distrust();
+    }
+    LATEST_TSC.fetch_max(mine, Ordering::AcqRel);
+}
+
+/// What a processor that has come up does to compare its counter.
+pub fn compare_rounds() {
+    for _ in 0..ROUNDS {
+        compare();
+        super::spin_wait();
+    }
 }
 
 pub fn set_deadline(deadline_ns: Option<u64>) {

@@ -20,6 +20,12 @@ pub struct Features {
     pub rdrand: bool,
     pub x2apic: bool,
     pub tsc_deadline: bool,
+    /// The time stamp counter runs at one rate, whatever the core's.
+    pub invariant_tsc: bool,
+    /// A hypervisor or an emulator is below.
+    pub is_virtual: bool,
+    /// A processor that must be left alone for 10 ms after its reset: of before 2005 or so.
+    pub slow_reset: bool,
     /// State components to enable in XCR0, and the bytes they take.
     pub xcr0: u64,
     pub xsave_len: usize,
@@ -52,6 +58,7 @@ fn probe() -> Features {
     let basic = leaf(1);
     let extended =
         if highest >= 7 { __cpuid_count(7, 0) } else { CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 } };
+    let highest_extended = leaf(0x8000_0000).eax;
     let amd = leaf(0x8000_0001);
     let xsave = basic.ecx & 1 << 26 != 0;
     let (mut xcr0, mut xsave_len, mut xsaveopt) = (3, 512, false);
@@ -80,8 +87,25 @@ fn probe() -> Features {
         rdrand: basic.ecx & 1 << 30 != 0,
         x2apic: basic.ecx & 1 << 21 != 0,
         tsc_deadline: basic.ecx & 1 << 24 != 0,
+        invariant_tsc: highest_extended >= 0x8000_0007 && leaf(0x8000_0007).edx & 1 << 8 != 0,
+        is_virtual: basic.ecx & 1 << 31 != 0,
+        slow_reset: !is_quick_to_reset(basic.eax),
         xcr0,
         xsave_len,
+    }
+}
+
+/// Whether a processor with this signature (leaf 1) needs no pause between its reset and its start, as the MultiProcessor
+/// Specification asked for (1.4, B.4): Intel's family 6 and AMD's from 15 on do not, nor do those of AMD's heirs.
+fn is_quick_to_reset(signature: u32) -> bool {
+    let vendor = leaf(0);
+    let vendor = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
+    let base = signature >> 8 & 0xf;
+    let family = if base == 0xf { base + (signature >> 20 & 0xff) } else { base };
+    match vendor.as_flattened() {
+        b"GenuineIntel" => family == 6 || family > 0xf,
+        b"AuthenticAMD" | b"HygonGenuine" => family >= 0xf,
+        _ => false,
     }
 }
 

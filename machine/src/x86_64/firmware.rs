@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use formats::acpi::{self, MadtEntry, Polarity, Rsdp, Tables};
+use formats::acpi::{self, AddressSpace, Fadt, FadtFlags, MadtEntry, Polarity, Rsdp, Tables};
 use formats::mptable::{self, Configuration, FloatingPointer};
 
 use super::memory::DIRECT;
@@ -24,6 +24,8 @@ pub struct Topology {
     pub io_apics: Vec<(PhysicalAddress, u32)>,
     overrides: Vec<Override>,
     hpet: Option<PhysicalAddress>,
+    /// The port of ACPI's timer, and whether it has 32 bits.
+    acpi_timer: Option<(u16, bool)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -75,6 +77,7 @@ pub fn init() -> &'static Topology {
             io_apics: Vec::new(),
             overrides: Vec::new(),
             hpet: None,
+            acpi_timer: None,
         });
     // Called once.
     let _ = TOPOLOGY.set(topology);
@@ -111,6 +114,7 @@ fn from_acpi() -> Option<Topology> {
         io_apics: Vec::new(),
         overrides: Vec::new(),
         hpet: tables.hpet().map(|hpet| PhysicalAddress(hpet.registers.address)).filter(|hpet| hpet.0 != 0),
+        acpi_timer: tables.fadt().and_then(|fadt| timer_of(&fadt)),
     };
     for entry in madt.entries() {
         match entry {
@@ -127,6 +131,13 @@ fn from_acpi() -> Option<Topology> {
     Some(topology)
 }
 
+/// The port of the timer, where it is one.
+fn timer_of(fadt: &Fadt) -> Option<(u16, bool)> {
+    let register = fadt.timer.filter(|register| register.space == AddressSpace::Port)?;
+    let port = u16::try_from(register.address).ok()?;
+    Some((port, fadt.flags.contains(FadtFlags::TIMER_32_BITS)))
+}
+
 fn from_mp_table() -> Option<Topology> {
     let memory = |address, len| bytes(address, len);
     let pointer = FloatingPointer::search(&memory, FloatingPointer::regions(&memory))?;
@@ -138,6 +149,7 @@ fn from_mp_table() -> Option<Topology> {
         io_apics: Vec::new(),
         overrides: Vec::new(),
         hpet: None,
+        acpi_timer: None,
     };
     let mut isa_buses = Vec::new();
     let mut first_line = 0;
@@ -181,6 +193,11 @@ pub fn isa_line(irq: u8) -> (u32, Trigger, bool) {
 /// The high precision event timer's registers.
 pub fn hpet() -> Option<PhysicalAddress> {
     TOPOLOGY.get().and_then(|topology| topology.hpet)
+}
+
+/// The port of the timer of ACPI's power management, and whether it has 32 bits.
+pub fn acpi_timer() -> Option<(u16, bool)> {
+    TOPOLOGY.get().and_then(|topology| topology.acpi_timer)
 }
 
 /// Whether a range overlaps an interrupt controller or timer.

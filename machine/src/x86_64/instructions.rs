@@ -76,6 +76,16 @@ pub fn read_tsc() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// The time stamp counter, read after all loads before it.
+#[inline]
+pub fn read_tsc_ordered() -> u64 {
+    // SAFETY: both instructions exist on every x86-64 processor; the first waits for the loads before it.
+    unsafe {
+        core::arch::x86_64::_mm_lfence();
+        core::arch::x86_64::_rdtsc()
+    }
+}
+
 /// The address of the last page fault.
 #[inline]
 pub fn read_cr2() -> u64 {

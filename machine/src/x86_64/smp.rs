@@ -109,8 +109,8 @@ static LOCALS: [AtomicPtr<Local>; 256] = [const { AtomicPtr::new(core::ptr::null
 static KERNEL_ROOT: AtomicU64 = AtomicU64::new(0);
 /// How many processors have come, the first included: the next one's number.
 static ARRIVED: AtomicU32 = AtomicU32::new(1);
-/// The latest counter value that any processor has seen, to compare clocks.
-static LATEST_TSC: AtomicU64 = AtomicU64::new(0);
+/// How many of the others have compared their clocks with the first one's.
+static COMPARED: AtomicU32 = AtomicU32::new(0);
 /// Set when the others may go on into the kernel.
 static ENTRY: Once<fn() -> !> = Once::new();
 
@@ -149,7 +149,6 @@ pub fn start(apic_ids: &[u32], most: usize, loader_root: u64) -> Vec<Missing> {
         return Vec::new();
     }
     KERNEL_ROOT.store(memory::kernel_root(), Ordering::Release);
-    LATEST_TSC.store(instructions::read_tsc(), Ordering::Release);
     copy_trampoline(loader_root);
     let mut begun = Vec::new();
     for &apic_id in &wanted {
@@ -162,12 +161,18 @@ pub fn start(apic_ids: &[u32], most: usize, loader_root: u64) -> Vec<Missing> {
     for &apic_id in &begun {
         apic::send_init(apic_id);
     }
-    wait_ns(10_000_000, || false);
+    if cpuid::features().slow_reset {
+        wait_ns(10_000_000, || false);
+    }
     for _ in 0..2 {
         for &apic_id in begun.iter().filter(|&&id| !has_come(id)) {
             apic::send_startup(apic_id, (TRAMPOLINE >> 12) as u8);
         }
-        if wait_ns(200_000_000, || ARRIVED.load(Ordering::Acquire) as usize > begun.len()) {
+        let all_are_here = || {
+            clock::compare();
+            COMPARED.load(Ordering::Acquire) as usize >= begun.len()
+        };
+        if wait_ns(200_000_000, all_are_here) {
             break;
         }
     }
@@ -213,10 +218,8 @@ extern "C" fn other_start(apic_id: u32) -> ! {
     cpuid::enable();
     memory::load_kernel_root();
     apic::enable();
-    if instructions::read_tsc() < LATEST_TSC.load(Ordering::Acquire) {
-        clock::distrust();
-    }
-    LATEST_TSC.fetch_max(instructions::read_tsc(), Ordering::AcqRel);
+    clock::compare_rounds();
+    COMPARED.fetch_add(1, Ordering::AcqRel);
     let entry = loop {
         if let Some(entry) = ENTRY.get() {
             break entry;

@@ -5,20 +5,15 @@ pub mod timers;
 use abi::Errno;
 use abi::time::*;
 use machine::clock;
-use machine::sync::atomic::{AtomicU64, Ordering};
 
 use crate::process::account::Usage;
 use crate::process::{Caller, Process};
 
-/// Nanoseconds by which CLOCK_REALTIME is ahead of the time since boot.
-static WALL_OFFSET_NS: AtomicU64 = AtomicU64::new(0);
-
 /// The step of the clocks that are cheap to read, in nanoseconds (Linux with HZ 250). They are as exact as the others here.
 pub const COARSE_STEP_NS: u64 = 4_000_000;
 
-/// Starts the wall clock from the machine's own.
+/// Lets files have the time of the wall clock, which the machine has started from its own.
 pub fn start() {
-    WALL_OFFSET_NS.store(clock::boot_time_ns().unwrap_or(0), Ordering::Relaxed);
     files::time::set_wall_clock(wall_ns);
 }
 
@@ -29,12 +24,12 @@ pub fn wall_ns() -> u64 {
 
 /// Nanoseconds by which CLOCK_REALTIME is ahead of the time since boot.
 pub fn wall_offset_ns() -> u64 {
-    WALL_OFFSET_NS.load(Ordering::Relaxed)
+    clock::wall_offset_ns()
 }
 
 /// Sets CLOCK_REALTIME.
 pub fn set_wall_ns(now_ns: u64) {
-    WALL_OFFSET_NS.store(now_ns.wrapping_sub(clock::now_ns()), Ordering::Relaxed);
+    clock::set_wall_offset_ns(now_ns.wrapping_sub(clock::now_ns()));
 }
 
 /// What a clock id names.
