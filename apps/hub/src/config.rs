@@ -167,6 +167,8 @@ impl Config {
                 "15 is what nodes expect",
             ));
         }
+        let hint = "see docs/hub/nodes.md";
+        self.modules.jsonrpc.check().map_err(|(name, what)| (name.to_string(), what, hint))?;
         let hint = "see [place] in docs/hub/guide.md";
         self.place.check().map_err(|(name, what)| (name.to_string(), what, hint))?;
         for (space, all) in self.definitions() {

@@ -2,8 +2,10 @@
 
 mod support;
 
+use hob_node::jsonrpc::{JsonRpcNode, Settings};
 use hob_node::serial::SerialBoard;
 use hob_node::servers;
+use hub_modules::jsonrpc::NodeSettings;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -93,6 +95,95 @@ async fn a_serial_board_is_plugged_in_obeys_and_is_pulled_out() {
     std::fs::remove_file(&name).unwrap();
     std::os::unix::fs::symlink(&board.path, &name).unwrap();
     known(hub.http, "gpio.board.input_0").await;
+}
+
+const PINS: &str = r#"[{"pin":1,"mode":1},{"pin":5,"mode":2},{"pin":6,"mode":2,"maxon":1}]"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_rpc_node_is_read_and_set_and_turns_itself_off() {
+    let scratch = Scratch::new("jsonrpc");
+    let token = Some("node's token".to_string());
+    let node =
+        JsonRpcNode::start(ANY.into(), Settings { id: "shed".into(), token, hub: None }).await.unwrap();
+    node.configure(PINS);
+    let (right, wrong) = (scratch.0.join("right"), scratch.0.join("wrong"));
+    std::fs::write(&right, "node's token\n").unwrap();
+    std::fs::write(&wrong, "guess\n").unwrap();
+    let mut config = config(&scratch);
+    for (id, token_file) in [("shed", right), ("guess", wrong)] {
+        let settings = NodeSettings { address: Some(node.address.to_string()), token_file: Some(token_file) };
+        config.modules.jsonrpc.nodes.insert(id.into(), settings);
+    }
+    let hub = start(&config).await;
+    known(hub.http, "jsonrpc.shed.pin_5").await;
+    assert_eq!(state(hub.http, "jsonrpc.shed.temperature").await, 20.5);
+    let refused = get(hub.http, "/api/devices/jsonrpc.guess").await.json();
+    assert!(refused["unavailable"].as_str().unwrap().contains("401"), "{refused}");
+    node.set_inputs(1 << 1 | 1 << 5);
+    until("the contact is seen", SOON, async || state(hub.http, "jsonrpc.shed.pin_1").await == true).await;
+    let on = json!({"command": "set", "value": true});
+    assert_eq!(command(hub.http, "jsonrpc.shed.pin_5", on.clone()).await.status, 200);
+    assert_eq!(node.outputs(), 1 << 5);
+    until("the output is known", SOON, async || state(hub.http, "jsonrpc.shed.pin_5").await == true).await;
+    assert_eq!(command(hub.http, "jsonrpc.shed.pin_1", on.clone()).await.status, 400);
+    // The fail-safe is the node's own: it acts without the hub, which is told.
+    let safe = get(hub.http, "/api/entities/jsonrpc.shed.pin_6").await.json();
+    assert_eq!(safe["attributes"]["turns_off_after_s"], 1);
+    assert_eq!(command(hub.http, "jsonrpc.shed.pin_6", on.clone()).await.status, 200);
+    until("it has turned itself off", SOON, async || node.outputs() == 1 << 5).await;
+    until("the hub knows", SOON, async || state(hub.http, "jsonrpc.shed.pin_6").await == false).await;
+    let pins = json!([{"pin": 7, "mode": 2}, {"pin": 5, "mode": 0}]);
+    assert_eq!(send(hub.http, "PUT", "/api/jsonrpc/shed/pins", pins).await.status, 200);
+    known(hub.http, "jsonrpc.shed.pin_7").await;
+    until("pin 5 is used no more", SOON, async || {
+        state(hub.http, "jsonrpc.shed.pin_5").await == "unavailable"
+    })
+    .await;
+    let reserved = send(hub.http, "PUT", "/api/jsonrpc/shed/pins", json!([{"pin": 13, "mode": 2}])).await;
+    assert_eq!(reserved.status, 409, "{}", reserved.json());
+    drop(node);
+    until("it is gone", SOON, async || state(hub.http, "jsonrpc.shed.pin_7").await == "unavailable").await;
+    assert_eq!(command(hub.http, "jsonrpc.shed.pin_7", on).await.status, 503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_behind_a_nat_dials_in_with_its_token() {
+    let scratch = Scratch::new("dial");
+    let token_file = scratch.0.join("token");
+    std::fs::write(&token_file, "secret\n").unwrap();
+    let mut config = config(&scratch);
+    // An address of this process alone.
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let at = SocketAddr::from(([127, 89, high, low], 8242));
+    config.modules.jsonrpc.listen = Some(at);
+    let settings = NodeSettings { address: None, token_file: Some(token_file) };
+    config.modules.jsonrpc.nodes.insert("boat".into(), settings);
+    let hub = start(&config).await;
+    let dial = async |id: &str, token: &str| {
+        let settings = Settings { id: id.into(), token: Some(token.into()), hub: Some(at.to_string()) };
+        let node = JsonRpcNode::start(ANY.into(), settings).await.unwrap();
+        node.configure(PINS);
+        node
+    };
+    let _stranger = dial("stranger", "secret").await;
+    let _liar = dial("boat", "guess").await;
+    let device = get(hub.http, "/api/devices/jsonrpc.boat").await.json();
+    assert_eq!(device["unavailable"], "it has not dialled in yet");
+    let boat = dial("boat", "secret").await;
+    known(hub.http, "jsonrpc.boat.pin_5").await;
+    let on = json!({"command": "set", "value": true});
+    assert_eq!(command(hub.http, "jsonrpc.boat.pin_5", on.clone()).await.status, 200);
+    assert_eq!(boat.outputs(), 1 << 5);
+    boat.set_inputs(1 << 1);
+    until("the contact is seen", SOON, async || state(hub.http, "jsonrpc.boat.pin_1").await == true).await;
+    // A node that has lost its power comes back over a new connection while the hub still has the old one.
+    let again = dial("boat", "secret").await;
+    until("the newer one is the boat", SOON, async || {
+        command(hub.http, "jsonrpc.boat.pin_5", on.clone()).await.status == 200 && again.outputs() == 1 << 5
+    })
+    .await;
+    let devices = get(hub.http, "/api/devices").await.json();
+    assert_eq!(devices.as_array().unwrap().len(), 1, "strangers make no devices: {devices}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@
 
 pub mod devices;
 pub mod dwn;
+pub mod jsonrpc;
 pub mod serial;
 pub mod servers;
 

@@ -2,6 +2,7 @@
 
 use clap::{Parser, ValueEnum};
 use hob_node::devices::{Io, Irrigation, Led};
+use hob_node::jsonrpc::{JsonRpcNode, Settings};
 use hob_node::serial::SerialBoard;
 use hob_node::{Config, Handle, Trust, servers, spawn};
 use std::error::Error;
@@ -31,6 +32,12 @@ struct Arguments {
     /// Speak DWN v2 and show a pairing code.
     #[arg(long)]
     v2: bool,
+    /// jsonrpc: connect out to the hub at this host:port, as from behind a NAT.
+    #[arg(long)]
+    dial: Option<String>,
+    /// jsonrpc: the file whose first line callers must show, and which is shown to the hub.
+    #[arg(long)]
+    token_file: Option<std::path::PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -39,6 +46,7 @@ enum Kind {
     Led,
     Io,
     Gpio,
+    Jsonrpc,
     Weather,
     Alarm,
 }
@@ -63,6 +71,29 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             Kind::Gpio => {
                 let board = SerialBoard::plug_in()?;
                 println!("a GPIO board on {}", board.path.display());
+                wait().await
+            }
+            Kind::Jsonrpc => {
+                let token = match &arguments.token_file {
+                    Some(file) => std::fs::read_to_string(file)?.lines().next().map(str::to_string),
+                    None => None,
+                };
+                let mut nodes = Vec::new();
+                for number in 0..arguments.count {
+                    let [high, low] = number.saturating_add(300).to_be_bytes();
+                    let at = SocketAddr::from((Ipv4Addr::new(127, 77, high, low), 8080));
+                    let settings = Settings {
+                        id: id(arguments, number),
+                        token: token.clone(),
+                        hub: arguments.dial.clone(),
+                    };
+                    let node = JsonRpcNode::start(at, settings).await?;
+                    node.configure(
+                        r#"[{"pin":1,"mode":1},{"pin":5,"mode":2},{"pin":6,"mode":2,"maxon":10}]"#,
+                    );
+                    println!("JSON-RPC node {} on {}", id(arguments, number), node.address);
+                    nodes.push(node);
+                }
                 wait().await
             }
             Kind::Weather => {
@@ -104,8 +135,12 @@ fn port(arguments: &Arguments) -> u16 {
     if arguments.demo { DEMO_PORT } else { arguments.port }
 }
 
+fn id(arguments: &Arguments, number: u16) -> String {
+    if arguments.count == 1 { arguments.id.clone() } else { format!("{}-{number}", arguments.id) }
+}
+
 fn node(arguments: &Arguments, number: u16) -> Result<Handle, Box<dyn Error>> {
-    let id = if arguments.count == 1 { arguments.id.clone() } else { format!("{}-{number}", arguments.id) };
+    let id = id(arguments, number);
     let [high, low] = number.saturating_add(100).to_be_bytes();
     let trust = match arguments.v2 {
         true => {

@@ -25,11 +25,15 @@ pub mod io;
 #[cfg(feature = "alloc")]
 pub mod irrigation;
 #[cfg(feature = "alloc")]
+pub mod jsonrpc;
+#[cfg(feature = "alloc")]
 pub mod led;
 #[cfg(feature = "alloc")]
 pub mod session;
 #[cfg(feature = "alloc")]
 pub mod stream;
+#[cfg(feature = "alloc")]
+pub mod websocket;
 
 /// The multicast group on which devices advertise themselves.
 pub const GROUP: [u8; 4] = [224, 242, 242, 242];

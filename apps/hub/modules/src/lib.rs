@@ -13,6 +13,7 @@ pub mod dwn;
 mod fetch;
 pub mod gpio;
 pub mod irrigation;
+pub mod jsonrpc;
 pub mod mqtt;
 pub mod notify;
 mod place;
@@ -36,6 +37,7 @@ pub struct Settings {
     pub alarm: alarm::Settings,
     pub notify: notify::Settings,
     pub mqtt: mqtt::Settings,
+    pub jsonrpc: jsonrpc::Settings,
 }
 
 /// Every module, in the order in which they start: what guards the valves is first.
@@ -49,6 +51,7 @@ pub fn all(settings: &Settings, place: &PlaceSettings) -> Vec<Arc<dyn Module>> {
         Arc::new(weather::Weather::new(settings.weather.clone())),
         Arc::new(alarm::Alarm::new(settings.alarm.clone())),
         Arc::new(notify::Notify::new(settings.notify.clone())),
+        Arc::new(jsonrpc::JsonRpc::new(settings.jsonrpc.clone())),
         Arc::new(mqtt::Mqtt::new(settings.mqtt.clone())),
     ]
 }
@@ -73,6 +76,9 @@ pub fn check_definition(space: &str, value: &Value) -> Result<(), String> {
 /// In words: the file cannot be read, or is empty.
 fn secret(file: &std::path::Path) -> Result<String, String> {
     let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let line = text.lines().next().filter(|line| !line.is_empty());
-    line.map(str::to_string).ok_or_else(|| format!("{} is empty", file.display()))
+    let line = text.lines().next().map(str::trim_end).unwrap_or_default();
+    match line.is_empty() || line.len() > 256 || line.chars().any(char::is_control) {
+        true => Err(format!("{}: the first line must be the secret, of 256 bytes at most", file.display())),
+        false => Ok(line.to_string()),
+    }
 }

@@ -50,7 +50,7 @@ impl Notify {
             let place = url.strip_prefix("http://").and_then(|rest| Some(rest.split_at(rest.find('/')?)));
             let body = json!({"title": title, "text": text}).to_string();
             let posted = match place {
-                Some((host, path)) => fetch::post(host, path, &body).await.map(|_| ()),
+                Some((host, path)) => fetch::post(host, path, &body, None).await.map(|_| ()),
                 None => Err("the URL must be http://host/path".into()),
             };
             failed.extend(posted.err().map(|reason| format!("{name}: {reason}")));
