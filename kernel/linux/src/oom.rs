@@ -4,9 +4,9 @@ use abi::signal::Signal;
 use alloc::sync::Arc;
 use machine::frame;
 use machine::sync::atomic::Ordering;
-use memory::oom::Verdict;
+use memory::oom::{Policy, Verdict};
 
-use crate::process::Process;
+use crate::process::{Process, Task};
 use crate::signal::send;
 
 /// The setting that keeps a process alive whatever happens.
@@ -23,17 +23,34 @@ pub fn badness(process: &Process) -> Option<i64> {
     Some(pages + i64::from(adjustment) * (frame::total() as i64 / 1000))
 }
 
-/// Chooses a victim, names it in the log, and kills it.
-pub fn choose(pages: usize) -> Verdict {
+/// The decisions that `memory` asks for.
+pub const POLICY: Policy = Policy { choose, is_ending };
+
+/// Whether the current thread's process is to end.
+fn is_ending() -> bool {
+    Task::current().is_some_and(|task| task.process().is_ending())
+}
+
+/// Chooses a victim, names it in the log, and kills it and whoever shares its memory. One that is ending already is waited for by the patient, and passed over by others.
+fn choose(is_patient: bool, pages: usize) -> Verdict {
     let Some(init) = crate::init() else { return Verdict::Nobody };
-    let mut worst: Option<(i64, Arc<Process>)> = None;
-    for process in init.namespaces.pids.processes() {
-        if process.is_ending() && !process.is_zombie() {
-            // One is on its way out: its memory is waited for first.
-            return Verdict::Killed;
+    let processes = init.namespaces.pids.processes();
+    let mut worst: Option<(i64, &Arc<Process>)> = None;
+    for process in &processes {
+        if process.is_zombie() {
+            continue;
         }
-        let Some(badness) = badness(&process) else { continue };
-        if worst.as_ref().is_none_or(|(most, _)| badness > *most) {
+        if process.is_ending() {
+            if is_patient {
+                return Verdict::Pending;
+            }
+            continue;
+        }
+        if shares_memory(process, &init) {
+            continue;
+        }
+        let Some(badness) = badness(process) else { continue };
+        if worst.is_none_or(|(most, _)| badness > most) {
             worst = Some((badness, process));
         }
     }
@@ -46,6 +63,19 @@ pub fn choose(pages: usize) -> Verdict {
         alloc::string::String::from_utf8_lossy(&name),
         resident * 4
     );
-    send::kernel_to_process(&victim, Signal::SIGKILL);
+    for process in &processes {
+        if shares_memory(process, victim) {
+            send::kernel_to_process(process, Signal::SIGKILL);
+        }
+    }
+    send::kernel_to_process(victim, Signal::SIGKILL);
     Verdict::Killed
+}
+
+/// Whether two processes have one address space (vfork(2), CLONE_VM).
+fn shares_memory(one: &Process, other: &Process) -> bool {
+    match (one.program(), other.program()) {
+        (Some(one), Some(other)) => Arc::ptr_eq(one.space(), other.space()),
+        _ => false,
+    }
 }

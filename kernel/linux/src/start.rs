@@ -97,7 +97,7 @@ pub fn start(config: Config) -> Result<(), StartError> {
     // The second start of one kernel finds everything in place.
     let _ = MACHINERY.set(config.machinery);
     memory::user::set_fault_handler(run::fault_in);
-    memory::oom::set_victim_chooser(crate::oom::choose);
+    memory::oom::set_policy(crate::oom::POLICY);
     time::start();
     terminals::start();
     if config.traces {

@@ -89,7 +89,8 @@ fn reserve_slowly(pages: usize) -> Result<(), Errno> {
     if is_atomic() {
         return if has_room() { Ok(()) } else { Err(Errno::ENOMEM) };
     }
-    for _ in 0..oom::ATTEMPTS {
+    let mut relief = oom::Relief::new();
+    loop {
         let free = frame::count(Owner::Free);
         if free < marks.low + pages {
             shrink(marks.high + pages - free);
@@ -97,11 +98,10 @@ fn reserve_slowly(pages: usize) -> Result<(), Errno> {
         if has_room() {
             return Ok(());
         }
-        if !oom::kill_one(pages, has_room) {
-            break;
+        if !relief.wait(pages, has_room) {
+            return if has_room() { Ok(()) } else { Err(Errno::ENOMEM) };
         }
     }
-    if has_room() { Ok(()) } else { Err(Errno::ENOMEM) }
 }
 
 /// Sees to it that the kernel's own small allocations cannot fail, as [`reserve`] does; whether that is so now. For who is about to begin a system call.

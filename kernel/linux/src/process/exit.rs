@@ -112,6 +112,8 @@ fn end_process(process: &Arc<Process>, uid: u32) {
     }
     let status = final_status(process);
     process.state.lock().zombie = Some(status);
+    // Whoever waits for the memory of a process that ends looks for another from now on.
+    memory::oom::memory_was_freed();
     if let Some(parent) = process.parent() {
         tell_parent(&parent, process, status);
     }
