@@ -24,14 +24,19 @@ pub fn open_fifo(inode: &Arc<dyn Inode>, opening: &Opening<'_>) -> Result<Arc<dy
     }
     let reader_opens = pipe.reader_opens.load(Ordering::SeqCst);
     let writer_opens = pipe.writer_opens.load(Ordering::SeqCst);
+    // A partner that waits already is looked for before this side shows itself: from then on it may do its work and be
+    // gone again before this side looks.
+    let was_there = match (reads, writes) {
+        (true, false) => pipe.has_writers(),
+        (false, true) => pipe.has_readers(),
+        _ => true,
+    };
     let end = pipe.end(reads, writes);
     pipe.opened.wake_all();
     let partner_came = || {
-        let came = match (reads, writes) {
-            (true, false) => pipe.has_writers() || pipe.writer_opens.load(Ordering::SeqCst) != writer_opens,
-            (false, true) => pipe.has_readers() || pipe.reader_opens.load(Ordering::SeqCst) != reader_opens,
-            _ => true,
-        };
+        let came = was_there
+            || pipe.writer_opens.load(Ordering::SeqCst) != writer_opens && reads
+            || pipe.reader_opens.load(Ordering::SeqCst) != reader_opens && writes;
         came.then_some(())
     };
     if !is_nonblocking {
