@@ -12,6 +12,7 @@ mod commands;
 pub mod expectation;
 pub mod node;
 pub mod outcome;
+mod pace;
 pub mod source;
 pub mod terminal;
 

@@ -4,20 +4,19 @@
 //! the hub's `set` drives the program's GPIO inputs 0 to 4, and a line `GROUP SUBGROUP LABEL` that the program sends on its
 //! UART becomes an alarm report. The machine keeps to its nominal clock.
 
-use crate::source;
+use crate::pace::Pace;
 use io_node::{Board, INPUTS, Input as BoardInput};
 use soc_machine::map::CLOCK_HZ;
 use soc_machine::{Input, Machine, Stop};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
-use std::path::Path;
 use std::time::{Duration, Instant};
 use wire::advert::Advert;
 use wire::io::{DRIVER_NAME, Report, Set};
 use wire::stream::{Received, Stream};
 
-/// Between two looks at the network: what a command waits at most.
-const SLICE: Duration = Duration::from_millis(5);
+/// Cycles between two looks at the network: what a command waits at most, 5 ms.
+const SLICE: u64 = CLOCK_HZ as u64 / 200;
 /// A line of the UART is no longer than this.
 const MOST_LINE: usize = 128;
 
@@ -165,25 +164,33 @@ fn alarm(line: &[u8]) -> Option<Report> {
     Some(Report::Alarm { group, subgroup, label: words.next()?.to_owned() })
 }
 
-/// Runs a machine as a node until it stops or `until` comes; what it sends is also printed.
+/// Runs a machine for so many cycles, whether or not it sleeps, then exchanges with the network what there is. Never
+/// blocks. Gives the reason to stop, and what the UART has sent.
+pub fn run_slice(machine: &mut Machine, node: &mut Node, cycles: u64) -> (Stop, Vec<u8>) {
+    let until = machine.cpu().cycle().saturating_add(cycles);
+    let stop = machine.run(until);
+    machine.pass(until);
+    let sent = machine.take_output();
+    if let Some(levels) = node.exchange(machine.pins(), &sent) {
+        machine.apply(&Input::Pins(levels));
+    }
+    (stop, sent)
+}
+
+/// Runs a machine as a node, at its nominal clock, until it stops or `until` comes; what it sends is also printed.
+///
+/// # Errors
+/// Standard output cannot be written to.
 pub fn run(machine: &mut Machine, node: &mut Node, until: u64) -> io::Result<Stop> {
-    let clock = Instant::now();
-    let start = machine.cpu().cycle();
-    let slice = u64::from(CLOCK_HZ) * SLICE.as_millis() as u64 / 1000;
+    let pace = Pace::new(machine);
     loop {
-        let next = (machine.cpu().cycle() + slice).min(until);
-        let stop = machine.run(next);
-        machine.pass(next);
-        let sent = machine.take_output();
-        source::write(Path::new("-"), &sent).map_err(io::Error::other)?;
+        let left = until.saturating_sub(machine.cpu().cycle());
+        let (stop, sent) = run_slice(machine, node, SLICE.min(left));
+        io::stdout().write_all(&sent)?;
         io::stdout().flush()?;
-        if let Some(levels) = node.exchange(machine.pins(), &sent) {
-            machine.apply(&Input::Pins(levels));
-        }
         if !matches!(stop, Stop::Cycle | Stop::Asleep) || machine.cpu().cycle() >= until {
             return Ok(stop);
         }
-        let due = Duration::from_micros((machine.cpu().cycle() - start) * 1_000_000 / u64::from(CLOCK_HZ));
-        std::thread::sleep(due.saturating_sub(clock.elapsed()));
+        pace.wait(machine);
     }
 }

@@ -1,112 +1,146 @@
 //! A program as a device of the house, seen from the hub's side of the sockets.
 
-use soc::node::{Config, Node, run};
+use soc::node::{Config, Node, run_slice};
 use soc_assembler::{NoFiles, Options, assemble};
-use soc_machine::{Machine, Quirks, Stop};
-use std::io::{Read as _, Write as _};
+use soc_machine::{Machine, Quirks};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
-use std::thread;
 use std::time::Duration;
 use wire::advert::Advert;
 use wire::io::{DRIVER_NAME, Report, Set};
 use wire::stream::{Received, Stream};
 
 const GARDEN: &str = include_str!("../programs/examples/garden.asm");
+/// Cycles between two looks at the network.
+const SLICE: u64 = 5000;
 
 /// A port that nobody uses just now.
 fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn config(port: u16) -> Config {
-    Config { id: "garden".into(), address: Ipv4Addr::LOCALHOST, port, heartbeat: Duration::from_millis(50) }
+/// A machine with its node. Its time passes only when the test lets it, so no test depends on the time of day.
+struct Board {
+    machine: Machine,
+    node: Node,
+    port: u16,
 }
 
-fn machine(text: &str) -> Machine {
-    let program = assemble("p.asm", text, Options::default(), &mut NoFiles).program.unwrap();
-    Machine::new(&program.image, Quirks::default(), 0).unwrap()
+impl Board {
+    fn new(text: &str) -> Self {
+        let port = free_port();
+        let heartbeat = Duration::from_millis(50);
+        let node = Node::open(Config { id: "garden".into(), address: Ipv4Addr::LOCALHOST, port, heartbeat });
+        let program = assemble("p.asm", text, Options::default(), &mut NoFiles).program.unwrap();
+        let machine = Machine::new(&program.image, Quirks::default(), 0).unwrap();
+        Self { machine, node: node.unwrap(), port }
+    }
+
+    fn run_slice(&mut self) {
+        run_slice(&mut self.machine, &mut self.node, SLICE);
+    }
+
+    fn run_until(&mut self, is_so: impl Fn(&Machine) -> bool) {
+        while !is_so(&self.machine) {
+            self.run_slice();
+        }
+    }
+
+    fn connect(&self) -> Hub {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        Hub { stream, reports: Stream::default(), heard: Vec::new() }
+    }
 }
 
-/// Reads reports until one fits.
-fn wait_for(stream: &mut TcpStream, reports: &mut Stream<Report>, wanted: impl Fn(&Report) -> bool) {
-    let mut segment = [0; 256];
-    let mut is_found = false;
-    while !is_found {
-        let len = stream.read(&mut segment).expect("the node reports in time");
-        assert!(len > 0, "the node has hung up");
-        let understood = reports.push(&segment[..len], |received| {
-            if let Received::Message(report) = received {
-                is_found |= wanted(&report);
+/// The hub's end of the connection.
+struct Hub {
+    stream: TcpStream,
+    reports: Stream<Report>,
+    heard: Vec<Report>,
+}
+
+impl Hub {
+    fn set(&mut self, out: u8, level: bool) {
+        self.stream.write_all(&Set { out, level }.encode()).unwrap();
+    }
+
+    /// Lets the board run until it has sent a report that fits.
+    fn wait_for(&mut self, board: &mut Board, wanted: impl Fn(&Report) -> bool) {
+        while !std::mem::take(&mut self.heard).iter().any(&wanted) {
+            board.run_slice();
+            assert!(self.read(), "the node has hung up");
+        }
+    }
+
+    /// Reads what is there; `false` once the board has hung up.
+    fn read(&mut self) -> bool {
+        let mut segment = [0; 256];
+        match self.stream.read(&mut segment) {
+            Ok(0) => return false,
+            Ok(len) => {
+                let heard = &mut self.heard;
+                let understood = self.reports.push(&segment[..len], |received| {
+                    if let Received::Message(report) = received {
+                        heard.push(report);
+                    }
+                });
+                understood.unwrap();
             }
-        });
-        understood.unwrap();
+            Err(error) => return error.kind() == ErrorKind::WouldBlock,
+        }
+        true
     }
 }
 
 #[test]
 fn the_hub_presses_the_gardens_button_and_sees_it_water() {
-    let port = free_port();
-    let mut node = Node::open(config(port)).unwrap();
-    let board = thread::spawn(move || run(&mut machine(GARDEN), &mut node, 5_000_000).unwrap());
-    let mut hub = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    hub.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut reports = Stream::<Report>::default();
-    wait_for(
-        &mut hub,
-        &mut reports,
+    let mut board = Board::new(GARDEN);
+    let mut hub = board.connect();
+    hub.wait_for(
+        &mut board,
         |report| matches!(report, Report::Initial { pins } if pins.iter().all(|pin| !pin)),
     );
-    hub.write_all(&Set { out: 0, level: true }.encode()).unwrap();
-    wait_for(&mut hub, &mut reports, |report| matches!(report, Report::Changed { pin: 0, pins } if pins[0]));
-    hub.write_all(&Set { out: 0, level: false }.encode()).unwrap();
-    thread::sleep(Duration::from_millis(100));
-    hub.write_all(&Set { out: 0, level: true }.encode()).unwrap();
-    wait_for(&mut hub, &mut reports, |report| matches!(report, Report::Changed { pin: 0, pins } if !pins[0]));
-    assert_eq!(board.join().unwrap(), Stop::Cycle);
+    hub.set(0, true);
+    hub.wait_for(&mut board, |report| matches!(report, Report::Changed { pin: 0, pins } if pins[0]));
+    hub.set(0, false);
+    board.run_until(|machine| machine.input_pins() == 0);
+    board.run_slice();
+    hub.set(0, true);
+    hub.wait_for(&mut board, |report| matches!(report, Report::Changed { pin: 0, pins } if !pins[0]));
 }
 
 #[test]
 fn a_line_on_the_uart_becomes_an_alarm_report() {
     let text = ".include \"soc.inc\"\nstart: mov r1, text\nnext: ld8 r2, r1\ncmp r2, 0\njmp.z start\nst32 UART_DATA, r2\n\
         add r1, 1\nmov r3, 5000\nw: sub r3, 1\ncmp r3, 0\njmp.nz w\njmp next\ntext: $ASCII \"2 14 exit delay\\n\", 0\n";
-    let port = free_port();
-    let mut node = Node::open(config(port)).unwrap();
-    let board = thread::spawn(move || run(&mut machine(text), &mut node, 3_000_000).unwrap());
-    let mut hub = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    hub.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut board = Board::new(text);
     let wanted = Report::Alarm { group: 2, subgroup: 14, label: "exit delay".into() };
-    wait_for(&mut hub, &mut Stream::default(), |report| *report == wanted);
-    drop(hub);
-    board.join().unwrap();
+    board.connect().wait_for(&mut board, |report| *report == wanted);
 }
 
 #[test]
 fn a_hub_that_talks_nonsense_is_dropped_and_the_next_one_welcomed() {
-    let port = free_port();
-    let mut node = Node::open(config(port)).unwrap();
-    let board = thread::spawn(move || run(&mut machine("l: jmp l\n"), &mut node, 2_000_000).unwrap());
-    let mut rude = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    rude.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-    rude.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut heard = Vec::new();
-    // However the connection ends, it ends.
-    let _ = rude.read_to_end(&mut heard);
-    let mut polite = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    polite.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    wait_for(&mut polite, &mut Stream::default(), |report| matches!(report, Report::Initial { .. }));
-    board.join().unwrap();
+    let mut board = Board::new("l: jmp l\n");
+    let mut rude = board.connect();
+    rude.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    while rude.read() {
+        board.run_slice();
+    }
+    board.connect().wait_for(&mut board, |report| matches!(report, Report::Initial { .. }));
 }
 
 #[test]
 fn adverts_name_driver_and_id() {
-    let port = free_port();
-    let listener = UdpSocket::bind((Ipv4Addr::from(wire::GROUP), port)).unwrap();
+    let mut board = Board::new("l: jmp l\n");
+    let listener = UdpSocket::bind((Ipv4Addr::from(wire::GROUP), board.port)).unwrap();
     listener.join_multicast_v4(&wire::GROUP.into(), &Ipv4Addr::LOCALHOST).unwrap();
-    listener.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut node = Node::open(config(port)).unwrap();
-    node.exchange(0, b"");
+    board.run_slice();
     let mut datagram = [0; 2000];
     let len = listener.recv(&mut datagram).unwrap();
     let advert = Advert::decode(&datagram[..len]).unwrap();
-    assert_eq!((advert.name.as_str(), advert.id.as_str(), advert.port), (DRIVER_NAME, "garden", Some(port)));
+    assert_eq!(
+        (advert.name.as_str(), advert.id.as_str(), advert.port),
+        (DRIVER_NAME, "garden", Some(board.port))
+    );
 }

@@ -3,12 +3,13 @@
 use crate::arguments::Run;
 use crate::node::{self, Config, Node};
 use crate::outcome::Outcome;
+use crate::pace::Pace;
 use crate::source::{self, load};
 use soc_machine::map::{CLOCK_HZ, GRAPHICS_HEIGHT, GRAPHICS_WIDTH};
 use soc_machine::{Input, Machine, Quirks, Recording, Stop};
 use std::io::Write as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Cycles from one given key or byte to the next.
 const INPUT_EVERY: u64 = 1000;
@@ -83,8 +84,7 @@ fn prepare(options: &Run) -> Result<(Machine, Recording), String> {
 }
 
 fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<Stop, String> {
-    let clock = Instant::now();
-    let start = machine.cpu().cycle();
+    let pace = Pace::new(machine);
     let mut inputs = recording.inputs.iter().peekable();
     loop {
         let now = machine.cpu().cycle();
@@ -114,9 +114,7 @@ fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<
             return Ok(stop);
         }
         if options.realtime {
-            let due =
-                Duration::from_micros((machine.cpu().cycle() - start) * 1_000_000 / u64::from(CLOCK_HZ));
-            std::thread::sleep(due.saturating_sub(clock.elapsed()));
+            pace.wait(machine);
         }
     }
 }
