@@ -160,15 +160,8 @@ impl Config {
                 format!("plain HTTP on {} could be read and changed on its way", self.server.http.ip());
             return Err(("http".into(), what, "use 127.0.0.1 here, and server.https for the network"));
         }
-        if !self.modules.dwn.lost_after.is_finite() || self.modules.dwn.lost_after <= 0.0 {
-            return Err((
-                "lost_after".into(),
-                "it must be more than 0 seconds".into(),
-                "15 is what nodes expect",
-            ));
-        }
-        let hint = "see docs/hub/nodes.md";
-        self.modules.jsonrpc.check().map_err(|(name, what)| (name.to_string(), what, hint))?;
+        let hint = "see docs/hub, the chapter of this module";
+        self.modules.check().map_err(|(name, what)| (name.to_string(), what, hint))?;
         let hint = "see [place] in docs/hub/guide.md";
         self.place.check().map_err(|(name, what)| (name.to_string(), what, hint))?;
         for (space, all) in self.definitions() {

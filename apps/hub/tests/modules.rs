@@ -8,10 +8,7 @@ use hob_node::servers;
 use hub_modules::jsonrpc::NodeSettings;
 use serde_json::json;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
 use support::*;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpListener;
 use wire::alarm::Record;
 
 const ANY: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
@@ -184,75 +181,4 @@ async fn a_node_behind_a_nat_dials_in_with_its_token() {
     .await;
     let devices = get(hub.http, "/api/devices").await.json();
     assert_eq!(devices.as_array().unwrap().len(), 1, "strangers make no devices: {devices}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn people_are_told_by_mail_and_webhook() {
-    let scratch = Scratch::new("notify");
-    let (relay, hook) =
-        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let mut config = config(&scratch);
-    config.modules.notify.relay = Some(relay.local_addr().unwrap().to_string());
-    config.modules.notify.from = "hub@home.arpa".into();
-    config.modules.notify.to = vec!["anna@home.arpa".into()];
-    config
-        .modules
-        .notify
-        .webhooks
-        .insert("pager".into(), format!("http://{}/page", hook.local_addr().unwrap()));
-    let hub = start(&config).await;
-    let heard = Arc::new(Mutex::new(Vec::new()));
-    let mails = heard.clone();
-    tokio::spawn(async move {
-        let (stream, _) = relay.accept().await.unwrap();
-        let mut stream = BufReader::new(stream);
-        stream.get_mut().write_all(b"220-hello\r\n220 relay\r\n").await.unwrap();
-        let mut in_data = false;
-        let mut line = String::new();
-        while stream.read_line(&mut line).await.unwrap_or(0) > 0 {
-            let text = line.trim_end().to_string();
-            line.clear();
-            let answer: &[u8] = match (in_data, text.as_str()) {
-                (true, ".") => {
-                    in_data = false;
-                    b"250 ok\r\n"
-                }
-                (true, _) => b"",
-                (false, "DATA") => {
-                    in_data = true;
-                    b"354 go on\r\n"
-                }
-                (false, _) => b"250 ok\r\n",
-            };
-            mails.lock().unwrap().push(text);
-            stream.get_mut().write_all(answer).await.unwrap();
-        }
-    });
-    let hooks = heard.clone();
-    tokio::spawn(async move {
-        let (mut stream, _) = hook.accept().await.unwrap();
-        let mut bytes = [0; 2048];
-        let len = stream.read(&mut bytes).await.unwrap();
-        hooks.lock().unwrap().push(String::from_utf8_lossy(&bytes[..len]).into_owned());
-        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
-    });
-    let text = json!({"title": "Water\r\nBcc: eve@evil.example", "text": "first\n.\nlast"});
-    until("the function is there", SOON, async || get(hub.http, "/api/notify").await.status == 405).await;
-    let told = send(hub.http, "POST", "/api/notify", text).await;
-    assert_eq!(told.status, 200, "{}", told.json());
-    until("mail and webhook are complete", SOON, async || {
-        let heard = heard.lock().unwrap();
-        heard.iter().any(|h| h == "QUIT") && heard.iter().any(|h| h.starts_with("POST"))
-    })
-    .await;
-    let heard = heard.lock().unwrap().clone();
-    assert!(heard.contains(&"RCPT TO:<anna@home.arpa>".to_string()));
-    assert!(
-        heard.contains(&"Subject: Water  Bcc: eve@evil.example".to_string()),
-        "a title must not add a header: {heard:?}"
-    );
-    assert!(heard.contains(&"..".to_string()) && heard.contains(&"last".to_string()));
-    assert!(heard.iter().any(|h| h.starts_with("POST /page") && h.contains("\"title\"")));
-    // When nobody answers any more, that is said.
-    assert_eq!(send(hub.http, "POST", "/api/notify", json!({"title": "x"})).await.status, 502);
 }

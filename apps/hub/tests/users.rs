@@ -193,7 +193,7 @@ async fn https_is_served_under_the_houses_own_authority() {
     let mut config = closed(&scratch);
     config.server.https = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
     let hub = start(&config).await;
-    if let Some(feature) = hub_server::tls::missing_feature() {
+    if let Some(feature) = hub_tls::missing_feature() {
         assert!(hub.https.is_none(), "without {feature} there must be no HTTPS");
         return;
     }

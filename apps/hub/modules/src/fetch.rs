@@ -1,9 +1,13 @@
 //! A small HTTP/1.1 client for devices and services of the house: one request a connection, bounded in size and time.
 
+use rustls::pki_types::ServerName;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 /// The longest answer.
 const ANSWER_BYTES: u64 = 256 * 1024;
@@ -23,18 +27,74 @@ pub(crate) async fn get(host: &str, path: &str) -> Result<String, String> {
 /// # Errors
 /// See [`get`].
 pub(crate) async fn post(host: &str, path: &str, json: &str, token: Option<&str>) -> Result<String, String> {
-    let len = json.len();
-    let shown = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
-    let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{shown}Content-Type: application/json\r\n"
-    );
-    request(host, &format!("{head}Content-Length: {len}\r\n\r\n{json}")).await
+    request(host, &posting(host, path, json, token)).await
 }
 
 /// The host with its port; 80 when it names none.
 pub(crate) fn with_port(host: &str) -> String {
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if has_port { host.to_string() } else { format!("{host}:80") }
+}
+
+/// Where a webhook is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Url {
+    is_secure: bool,
+    host: String,
+    path: String,
+}
+
+impl Url {
+    /// Reads `http://host[:port]/path` or `https://...`.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn parse(url: &str) -> Result<Url, String> {
+        let (is_secure, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+            (Some(rest), _) => (false, rest),
+            (None, Some(rest)) => (true, rest),
+            (None, None) => return Err("the URL must begin with http:// or https://".into()),
+        };
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if host.is_empty() || host.contains('@') || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("the URL must be http(s)://host/path".into());
+        }
+        let path = if path.is_empty() { "/" } else { path };
+        Ok(Url { is_secure, host: host.into(), path: path.into() })
+    }
+
+    /// Posts JSON; over HTTPS the other end must be vouched for by an authority of this machine or of the file.
+    ///
+    /// # Errors
+    /// See [`get`]; a certificate that nobody vouches for.
+    pub async fn post(&self, json: &str, authority: Option<&Path>) -> Result<(), String> {
+        if !self.is_secure {
+            return post(&self.host, &self.path, json, None).await.map(|_| ());
+        }
+        let name = self.host.rsplit_once(':').map_or(self.host.as_str(), |(name, _)| name);
+        let to = if name == self.host { format!("{name}:443") } else { self.host.clone() };
+        let server = ServerName::try_from(name.to_string()).map_err(|_| format!("{name:?} is no host"))?;
+        let connector = TlsConnector::from(Arc::new(hub_tls::client(authority)?));
+        let work = async {
+            let stream = TcpStream::connect(to).await.map_err(|e| format!("no connection: {e}"))?;
+            let mut stream = connector.connect(server, stream).await.map_err(|e| format!("no TLS: {e}"))?;
+            stream
+                .write_all(posting(&self.host, &self.path, json, None).as_bytes())
+                .await
+                .map_err(|e| e.to_string())?;
+            read(&mut stream).await.map(|_| ())
+        };
+        timeout(TIME, work).await.map_err(|_| "it took too long".to_string())?
+    }
+}
+
+fn posting(host: &str, path: &str, json: &str, token: Option<&str>) -> String {
+    let len = json.len();
+    let shown = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{shown}Content-Type: application/json\r\n\
+         Content-Length: {len}\r\n\r\n{json}"
+    )
 }
 
 async fn request(host: &str, request: &str) -> Result<String, String> {
@@ -101,6 +161,16 @@ mod tests {
         let read = tokio::spawn(async move { read(&mut hub).await });
         device.write_all(b"dy").await.unwrap();
         assert_eq!(read.await.unwrap().as_deref(), Ok("body"));
+    }
+
+    #[test]
+    fn urls_of_webhooks_are_checked() {
+        let url = Url::parse("https://example.org:8443/a?b").unwrap();
+        assert_eq!((url.is_secure, url.host.as_str(), url.path.as_str()), (true, "example.org:8443", "/a?b"));
+        assert_eq!(Url::parse("http://example.org").unwrap().path, "/");
+        for bad in ["", "ftp://x/", "https:///x", "http://user@x/", "http://x/\r\nHost: y", "http://x/a b"] {
+            assert!(Url::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

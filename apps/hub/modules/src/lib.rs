@@ -40,6 +40,18 @@ pub struct Settings {
     pub jsonrpc: jsonrpc::Settings,
 }
 
+impl Settings {
+    /// What is wrong although it can be read: the name of the field and the reason.
+    ///
+    /// # Errors
+    /// See the modules' own checks.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        self.dwn.check()?;
+        self.notify.check()?;
+        self.jsonrpc.check()
+    }
+}
+
 /// Every module, in the order in which they start: what guards the valves is first.
 pub fn all(settings: &Settings, place: &PlaceSettings) -> Vec<Arc<dyn Module>> {
     vec![

@@ -1,7 +1,6 @@
 //! HTTPS: a certificate authority of the house's own, made at the first start, and certificates for the hub's names.
 //!
-//! The cryptography is Graviola's: no C, but it needs a processor with AES, AVX2, BMI2 and ADX. On another one [`Tls::new`]
-//! says so and the hub stays on the loopback address.
+//! On a processor that lacks what the cryptography needs [`Tls::new`] says so and the hub stays on the loopback address.
 
 use crate::listen::Wrap;
 use graviola::hashing::Sha256;
@@ -71,28 +70,6 @@ impl rcgen::SigningKey for Key {
     }
 }
 
-/// What this processor lacks; none when TLS can be spoken.
-pub fn missing_feature() -> Option<&'static str> {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let features = [
-            ("aes", is_x86_feature_detected!("aes")),
-            ("pclmulqdq", is_x86_feature_detected!("pclmulqdq")),
-            ("ssse3", is_x86_feature_detected!("ssse3")),
-            ("avx", is_x86_feature_detected!("avx")),
-            ("avx2", is_x86_feature_detected!("avx2")),
-            ("bmi1", is_x86_feature_detected!("bmi1")),
-            ("bmi2", is_x86_feature_detected!("bmi2")),
-            ("adx", is_x86_feature_detected!("adx")),
-        ];
-        features.into_iter().find(|(_, has)| !has).map(|(name, _)| name)
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        Some("x86_64")
-    }
-}
-
 fn day(unix_s: i64) -> Result<(i32, u8, u8), String> {
     // Days to a civil date: Howard Hinnant's algorithm, chrono-compatible date algorithms.
     let z = unix_s.div_euclid(DAY_S) + 719_468;
@@ -146,9 +123,7 @@ impl Tls {
     /// # Errors
     /// In words: the processor, the randomness, or a name that is none.
     pub async fn new(house: &House, names: Vec<String>) -> Result<Tls, String> {
-        if let Some(feature) = missing_feature() {
-            return Err(format!("this processor lacks {feature}, which the TLS library needs"));
-        }
+        let provider = hub_tls::provider()?;
         // A clock that was never set must not make a certificate that is valid in 1970 only.
         let now_s = house.clock().now_ms().max(house::clock::EARLIEST_PLAUSIBLE_MS).div_euclid(1000) - DAY_S;
         let (key, made_s, pem) = match stored(house)? {
@@ -164,7 +139,6 @@ impl Tls {
         let certificate = params.signed_by(&own, &authority).map_err(|e| e.to_string())?;
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.pkcs8()?));
-        let provider = Arc::new(rustls_graviola::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| e.to_string())?

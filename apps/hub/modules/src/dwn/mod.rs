@@ -35,6 +35,19 @@ pub struct Settings {
     pub lost_after: f64,
 }
 
+impl Settings {
+    /// What is wrong: the name of the field and the reason.
+    ///
+    /// # Errors
+    /// A time that is none.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        match self.lost_after.is_finite() && self.lost_after > 0.0 {
+            true => Ok(()),
+            false => Err(("lost_after", "it must be more than 0 seconds; 15 is what nodes expect".into())),
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let lost_after = wire::HEARTBEAT_LOST_MS as f64 / 1000.0;
