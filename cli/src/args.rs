@@ -31,6 +31,13 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<String>,
     },
+    /// Build the device workbench and run its program, as `./hob soc run FILE`; `./hob soc page` makes its web page
+    #[command(disable_help_flag = true)]
+    Soc {
+        /// What the program is given; `--help` tells
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+        arguments: Vec<String>,
+    },
 }
 
 /// What `./hob run` boots and how.
@@ -151,6 +158,13 @@ mod tests {
         let Ok(Arguments { command: Command::Run(run) }) = parsed else { panic!("{parsed:?}") };
         assert_eq!(run.job, ["ls", "--smp", "-l"]);
         assert_eq!(run.smp, Some(2));
+    }
+
+    #[test]
+    fn everything_after_soc_is_the_workbenchs() {
+        let parsed = Arguments::try_parse_from(["hob", "soc", "run", "--help", "--cycles", "5", "a.asm"]);
+        let Ok(Arguments { command: Command::Soc { arguments } }) = parsed else { panic!("{parsed:?}") };
+        assert_eq!(arguments, ["run", "--help", "--cycles", "5", "a.asm"]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ fn main() -> ExitCode {
         Command::Bench(bench) => commands::bench::run(&workspace, &bench),
         Command::Check => commands::check::run(&workspace),
         Command::Hub { arguments } => commands::hub::run(&workspace, &arguments),
+        Command::Soc { arguments } => commands::soc::run(&workspace, &arguments),
         Command::Test(test) => {
             suites::run(&workspace, &Selection { words: test.words, full: test.full }, test.kernel)
         }

@@ -153,15 +153,24 @@ pub fn cargo(workspace: &Workspace, subcommand: &str, platform: Platform) -> Res
     Ok(command)
 }
 
+/// Adds a target that only rustup's compiler is used for.
+///
+/// # Errors
+/// rustup is not there or cannot fetch it.
+pub fn need_target(target: &str) -> Result<()> {
+    if has_target(target) || add_target(target) {
+        return Ok(());
+    }
+    bail!("this Rust cannot build for {target}: install rustup (https://rustup.rs) and try again")
+}
+
 /// The compiler that can build for `target`, after adding the target where rustup can.
 fn compiler_for(target: &str) -> Result<Compiler> {
     if has_target(target) {
         return Ok(Compiler::Default);
     }
     if locate("rustup").is_some() {
-        say(format!("installing the Rust target {target} (rustup)"));
-        let status = Command::new("rustup").args(["-q", "target", "add", target]).status();
-        if status.is_ok_and(|status| status.success()) && has_target(target) {
+        if add_target(target) {
             return Ok(Compiler::Default);
         }
         say(format!("rustup cannot fetch {target}: Debian's rustc-web takes its place"));
@@ -171,6 +180,16 @@ fn compiler_for(target: &str) -> Result<Compiler> {
         apt_install(&["rustc-web", "cargo-web", "rust-web-src", "lld"])?;
     }
     Ok(Compiler::Debian)
+}
+
+/// Adds `target` to the compiler in PATH, where that is rustup's; whether it is there now.
+fn add_target(target: &str) -> bool {
+    if locate("rustup").is_none() {
+        return false;
+    }
+    say(format!("installing the Rust target {target} (rustup)"));
+    let status = Command::new("rustup").args(["-q", "target", "add", target]).status();
+    status.is_ok_and(|status| status.success()) && has_target(target)
 }
 
 /// Whether the compiler in PATH has `target`'s libraries.

@@ -5,3 +5,4 @@ pub mod check;
 pub mod hub;
 pub mod image;
 pub mod run;
+pub mod soc;

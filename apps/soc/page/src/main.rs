@@ -43,7 +43,7 @@ fn build() -> Result<PathBuf, Box<dyn Error>> {
         fs::create_dir_all(folder)?;
     }
     fs::write(&output, page)?;
-    Ok(output)
+    Ok(fs::canonicalize(output)?)
 }
 
 /// The WebAssembly module as the compiler makes it.
