@@ -29,6 +29,8 @@ pub struct Task {
     /// Blocked signals. Written by the thread itself only, so a sender may read without a lock: it looks after it has queued, the thread looks
     /// for signals after it has changed the mask, and one of the two sees the other.
     blocked: AtomicU64,
+    /// Blocked signals that it waits for just now, and takes.
+    awaited: AtomicU64,
     /// Signals for this thread alone.
     pub pending: SpinLock<Pending>,
     descriptors: SpinLock<Option<Arc<Descriptors>>>,
@@ -68,6 +70,7 @@ impl Task {
             process: new.process,
             thread: SpinLock::new(Rank::Table, None),
             blocked: AtomicU64::new(new.blocked.0),
+            awaited: AtomicU64::new(0),
             pending: SpinLock::new(Rank::Signal, Pending::new()),
             descriptors: SpinLock::new(Rank::Table, Some(new.descriptors)),
             place: SpinLock::new(Rank::Table, Some(new.place)),
@@ -136,9 +139,14 @@ impl Task {
         self.blocked.store(set.difference(SigSet::UNBLOCKABLE).0, Ordering::SeqCst);
     }
 
-    /// Whether it would take `signal` now.
+    /// Has it take the signals of `set` even where they are blocked, while it waits for them (sigtimedwait(2)).
+    pub fn set_awaited(&self, set: SigSet) {
+        self.awaited.store(set.0, Ordering::SeqCst);
+    }
+
+    /// Whether it would take `signal` now, by a handler or because it waits for it.
     pub fn takes(&self, signal: Signal) -> bool {
-        !self.blocked().contains(signal)
+        !self.blocked().contains(signal) || SigSet(self.awaited.load(Ordering::SeqCst)).contains(signal)
     }
 
     /// Has it look at signals, stopping and ending soon, out of a wait if it is in one that can be interrupted.

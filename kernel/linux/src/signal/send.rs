@@ -75,7 +75,7 @@ pub fn kernel_to_process(process: &Arc<Process>, signal: Signal) {
 /// A signal that the thread itself caused by an instruction: it cannot be put off. If it is blocked or ignored, it ends the process, the first one too.
 pub fn force(task: &Arc<Task>, signal: Signal, info: SigInfo) {
     let process = task.process();
-    let is_blocked = !task.takes(signal);
+    let is_blocked = task.blocked().contains(signal);
     let ends = process.with_actions(|actions| {
         if is_blocked || actions.disposition(signal) == Disposition::Ignore {
             actions.set(signal, SigAction::default());
@@ -130,8 +130,8 @@ fn prepare(process: &Arc<Process>, target: Option<&Arc<Task>>, signal: Signal, i
         resume(process);
     }
     let is_blocked = match target {
-        Some(task) => !task.takes(signal),
-        None => process.leader().is_some_and(|task| !task.takes(signal)),
+        Some(task) => task.blocked().contains(signal),
+        None => process.leader().is_some_and(|task| task.blocked().contains(signal)),
     };
     let from_kernel = info.si_code == SI_KERNEL;
     let is_protected = process.is_init()

@@ -17,13 +17,12 @@ pub fn take(
     if let Some(found) = take_now(caller, wanted) {
         return Ok(found);
     }
-    // The signals are let through while the thread sleeps, so that who sends one chooses this thread; nothing is delivered meanwhile.
-    let blocked = caller.task.blocked();
-    caller.task.set_blocked(blocked.difference(wanted));
+    // So that who sends one chooses this thread. They stay blocked: one that would do nothing otherwise waits to be taken.
+    caller.task.set_awaited(wanted);
     let nobody = WaitQueue::new();
     let how = Wait { interruptible: true, deadline_ns };
     let outcome = nobody.wait_until(how, || take_now(caller, wanted));
-    caller.task.set_blocked(blocked);
+    caller.task.set_awaited(SigSet::EMPTY);
     match outcome {
         Ok(found) => Ok(found),
         // What interrupted may have been one of them.
