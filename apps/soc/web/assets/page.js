@@ -214,9 +214,9 @@ function makePins() {
   const pins = byId("pins");
   const heading = (text) => { const cell = document.createElement("b"); cell.textContent = text; return cell; };
   pins.append(heading("outputs"));
-  for (let pin = 0; pin < 16; pin++) { const lamp = document.createElement("span"); lamp.title = `output ${pin}`; lamps.push(lamp); pins.append(lamp); }
+  for (let pin = 0; pin < 32; pin++) { const lamp = document.createElement("span"); lamp.title = `output ${pin}`; lamps.push(lamp); pins.append(lamp); }
   pins.append(document.createElement("em"), heading("inputs"));
-  for (let pin = 0; pin < 16; pin++) {
+  for (let pin = 0; pin < 32; pin++) {
     const button = document.createElement("button");
     button.title = `input ${pin}`;
     button.setAttribute("aria-label", `input ${pin}`);
