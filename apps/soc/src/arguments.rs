@@ -110,7 +110,7 @@ pub struct Run {
     #[arg(long, conflicts_with = "program")]
     pub load_state: Option<PathBuf>,
     /// Be a device of the house under this id: an IO board whose pins and alarm line are the program's; implies --realtime
-    #[arg(long, value_name = "ID", conflicts_with_all = ["keys", "serial", "record", "replay"])]
+    #[arg(long, value_name = "ID", value_parser = node_id, conflicts_with_all = ["keys", "serial", "record", "replay"])]
     pub node: Option<String>,
     /// Address of the interface that the node uses
     #[arg(long, default_value = "0.0.0.0", requires = "node")]
@@ -174,4 +174,13 @@ pub struct Isa {
     /// As JSON
     #[arg(long, conflicts_with = "markdown")]
     pub json: bool,
+}
+
+/// The id of a node, as the hub takes it.
+fn node_id(text: &str) -> Result<String, String> {
+    if wire::advert::is_id(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("an id is 1 to 64 of letters, digits and - _ : .".to_owned())
+    }
 }

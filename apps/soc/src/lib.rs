@@ -10,6 +10,7 @@ pub mod arguments;
 pub mod check;
 mod commands;
 pub mod expectation;
+pub mod failure;
 pub mod node;
 pub mod outcome;
 mod pace;

@@ -4,7 +4,9 @@
 //! the hub's `set` drives the program's GPIO inputs 0 to 4, and a line `GROUP SUBGROUP LABEL` that the program sends on its
 //! UART becomes an alarm report. The machine keeps to its nominal clock.
 
+use crate::failure::Failure;
 use crate::pace::Pace;
+use crate::source::print;
 use io_node::{Board, INPUTS, Input as BoardInput};
 use soc_machine::map::CLOCK_HZ;
 use soc_machine::{Input, Machine, Stop};
@@ -181,13 +183,12 @@ pub fn run_slice(machine: &mut Machine, node: &mut Node, cycles: u64) -> (Stop, 
 ///
 /// # Errors
 /// Standard output cannot be written to.
-pub fn run(machine: &mut Machine, node: &mut Node, until: u64) -> io::Result<Stop> {
+pub fn run(machine: &mut Machine, node: &mut Node, until: u64) -> Result<Stop, Failure> {
     let pace = Pace::new(machine);
     loop {
         let left = until.saturating_sub(machine.cpu().cycle());
         let (stop, sent) = run_slice(machine, node, SLICE.min(left));
-        io::stdout().write_all(&sent)?;
-        io::stdout().flush()?;
+        print(&sent)?;
         if !matches!(stop, Stop::Cycle | Stop::Asleep) || machine.cpu().cycle() >= until {
             return Ok(stop);
         }

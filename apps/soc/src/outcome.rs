@@ -6,6 +6,8 @@ use soc_machine::{Bank, FLAG_C, FLAG_E, FLAG_I, FLAG_Z, Machine, Stop};
 
 /// Exit statuses besides the program's own.
 pub const STATUS_FAILURE: u8 = 1;
+/// Whoever read standard output has gone: what a shell says of a program that SIGPIPE (13) ended, 128 + 13.
+pub const STATUS_READER_GONE: u8 = 141;
 /// An unhandled exception n gives this plus n; a breakpoint gives 0.
 pub const STATUS_EXCEPTION: u8 = 100;
 pub const STATUS_DOUBLE_FAULT: u8 = 105;

@@ -1,5 +1,6 @@
 //! Programs from files: sources are assembled, images are taken as they are.
 
+use crate::failure::Failure;
 use soc_assembler::{Assembly, Files, Language, Options, Symbols, assemble};
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -25,11 +26,20 @@ pub fn read(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 /// Writes a file, or standard output where the path is `-`.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if path == Path::new("-") {
-        return std::io::stdout().write_all(bytes).map_err(|error| format!("standard output: {error}"));
+        return print(bytes);
     }
-    fs::write(path, bytes).map_err(|error| format!("{}: {error}", path.display()))
+    fs::write(path, bytes).map_err(|error| Failure::Reason(format!("{}: {error}", path.display())))
+}
+
+/// Writes to standard output, at once.
+pub fn print(bytes: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut standard = std::io::stdout().lock();
+    standard
+        .write_all(bytes.as_ref())
+        .and_then(|()| standard.flush())
+        .map_err(|error| Failure::of_output(&error))
 }
 
 /// Reads a file as text.

@@ -172,6 +172,37 @@ fn batch_debugging_answers_line_by_line() {
 }
 
 #[test]
+fn a_reader_that_goes_away_ends_a_command_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_soc"))
+        .arg("isa")
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(141), ""));
+}
+
+#[test]
+fn wrong_use_is_told_with_a_remedy() {
+    let folder = folder("wrong");
+    let path = file(&folder, "p.asm", "nop\n");
+    let told = |arguments: &[&str]| {
+        let output = soc(arguments, b"");
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{arguments:?}: {:?}", output.status);
+        text(&output.stderr)
+    };
+    assert!(told(&["run", &path, "--node", "no id!"]).contains("letters, digits"));
+    let elsewhere = told(&["run", &path, "--node", "x", "--node-address", "203.0.113.5"]);
+    assert!(elsewhere.contains("--node-address wants an address of this machine"), "{elsewhere}");
+    assert!(told(&["run", &path, "--load-state", &path]).contains("cannot be used with"));
+    assert!(told(&["run"]).contains("name a program"));
+}
+
+#[test]
 fn sources_that_are_shipped_are_laid_out() {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
     let mut checked = 0;

@@ -1,6 +1,6 @@
 //! Expressions over a machine: conditions of breakpoints, addresses in commands.
 //!
-//! `r0`-`r15`, `flags`, `z`, `c`, `i`, `e`, `cycle`, labels, numbers, `[address]` for the word there, and C's operators.
+//! `r0`-`r15`, `flags`, `z`, `c`, `i`, `e`, `cycle`, labels, numbers, `'A'`, `[address]` for the word there, and C's operators.
 //! Values are 64-bit and unsigned; arithmetic wraps.
 
 use soc_assembler::Symbols;
@@ -90,6 +90,8 @@ fn tokens(text: &str) -> Result<Vec<String>, ExpressionError> {
     while let Some(first) = rest.chars().next() {
         let len = if first.is_ascii_alphanumeric() || first == '_' {
             rest.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').unwrap_or(rest.len())
+        } else if let Some(len) = quoted(rest) {
+            len
         } else {
             let operator = OPERATORS.iter().find(|operator| rest.starts_with(**operator));
             operator.ok_or_else(|| ExpressionError(format!("`{first}` means nothing here")))?.len()
@@ -101,6 +103,13 @@ fn tokens(text: &str) -> Result<Vec<String>, ExpressionError> {
         rest = rest[len..].trim_start();
     }
     Ok(tokens)
+}
+
+/// Bytes of a letter in quotation marks, as in `'A'`, if the text begins with one.
+fn quoted(text: &str) -> Option<usize> {
+    let inner = text.strip_prefix('\'')?;
+    let letter = inner.chars().next()?;
+    inner[letter.len_utf8()..].starts_with('\'').then_some(letter.len_utf8() + 2)
 }
 
 struct Parser<'a> {
@@ -165,6 +174,9 @@ impl Parser<'_> {
             return value
                 .map(Node::Number)
                 .map_err(|_| ExpressionError(format!("`{token}` is not a number")));
+        }
+        if let Some(letter) = token.strip_prefix('\'').and_then(|rest| rest.chars().next()) {
+            return Ok(Node::Number(u64::from(u32::from(letter))));
         }
         if let Some(symbol) = self.symbols.get(token) {
             return Ok(Node::Number(u64::from(symbol.value)));

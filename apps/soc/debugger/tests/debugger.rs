@@ -205,6 +205,7 @@ fn the_console_speaks_every_command() {
     assert_eq!(say(&mut debugger, "break work if r1 == 3"), "breakpoint 1 at 00000038 work\n");
     assert_eq!(say(&mut debugger, "c"), "breakpoint 1");
     assert_eq!(say(&mut debugger, "print r1 + 0x10"), "19 0x13\n");
+    assert_eq!(say(&mut debugger, "print 'A' + '\u{e4}'"), "293 0x125\n");
     assert_eq!(say(&mut debugger, "stack"), "#0 00000038 work\n#1 00000018 loop+0x10\n");
     assert!(say(&mut debugger, "regs").contains("r1 00000003"));
     assert!(say(&mut debugger, "disas work 1").contains(">*00000038  call deeper"));
@@ -228,6 +229,8 @@ fn the_console_speaks_every_command() {
         "set",
         "delete 77",
         "print (1",
+        "print 'AB'",
+        "print '",
         "print 1 1",
         "watch",
         "key \\q",

@@ -1,16 +1,17 @@
 //! `soc as`: a source into an image.
 
 use crate::arguments::Assemble;
+use crate::failure::Failure;
 use crate::outcome::STATUS_FAILURE;
-use crate::source::{assemble_file, write};
+use crate::source::{assemble_file, print, write};
 use serde_json::json;
 use soc_assembler::Assembly;
 use std::path::{Path, PathBuf};
 
-pub(super) fn assemble(options: &Assemble) -> Result<u8, String> {
+pub(super) fn assemble(options: &Assemble) -> Result<u8, Failure> {
     let assembly = assemble_file(&options.source, options.compat)?;
     if options.json {
-        println!("{}", findings_json(&assembly));
+        print(format!("{}\n", findings_json(&assembly)))?;
     } else if !assembly.diagnostics.is_empty() {
         eprint!("{}", assembly.render());
     }

@@ -1,8 +1,9 @@
 //! `soc debug`: the debugger in one of its dresses.
 
 use crate::arguments::Debug;
+use crate::failure::Failure;
 use crate::outcome::STATUS_FAILURE;
-use crate::source::{self, load};
+use crate::source::{self, load, print};
 use crate::terminal;
 use soc_assembler::Symbols;
 use soc_debugger::{Answer, Debugger, execute, gdb};
@@ -11,7 +12,7 @@ use std::io::BufRead as _;
 use std::net::TcpListener;
 use std::path::Path;
 
-pub(super) fn debug(options: &Debug) -> Result<u8, String> {
+pub(super) fn debug(options: &Debug) -> Result<u8, Failure> {
     let (mut debugger, sources) = prepare(options)?;
     if let Some(address) = &options.gdb {
         return serve_gdb(&mut debugger, address);
@@ -19,10 +20,11 @@ pub(super) fn debug(options: &Debug) -> Result<u8, String> {
     match options.batch.as_deref() {
         Some("-") => {
             let lines = std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>();
-            Ok(batch(&mut debugger, lines.map_err(|error| error.to_string())?.iter().map(String::as_str)))
+            batch(&mut debugger, lines.map_err(|error| error.to_string())?.iter().map(String::as_str))
         }
-        Some(commands) => Ok(batch(&mut debugger, commands.split(';'))),
-        None => terminal::run(debugger, sources).map_err(|error| format!("the terminal: {error}")),
+        Some(commands) => batch(&mut debugger, commands.split(';')),
+        None => terminal::run(debugger, sources)
+            .map_err(|error| format!("no terminal ({error}): --batch and --gdb do without one").into()),
     }
 }
 
@@ -52,16 +54,16 @@ fn prepare(options: &Debug) -> Result<(Debugger, terminal::SourceText), String> 
 }
 
 /// Carries out lines and prints what they answer; the status tells whether all were understood.
-fn batch<'a>(debugger: &mut Debugger, lines: impl Iterator<Item = &'a str>) -> u8 {
+fn batch<'a>(debugger: &mut Debugger, lines: impl Iterator<Item = &'a str>) -> Result<u8, Failure> {
     let mut status = 0;
     for line in lines.filter(|line| !line.trim().is_empty()) {
         match execute(debugger, line) {
-            Ok(Answer::Text(text)) => print!("{text}"),
+            Ok(Answer::Text(text)) => print(text)?,
             Ok(Answer::Goal(goal)) => {
                 debugger.start(goal);
                 let reason = debugger.finish();
                 let cpu = debugger.machine().cpu();
-                println!("{reason} at {:08x}, cycle {}", cpu.ip(), cpu.cycle());
+                print(format!("{reason} at {:08x}, cycle {}\n", cpu.ip(), cpu.cycle()))?;
             }
             Err(reason) => {
                 eprintln!("soc: {}: {reason}", line.trim());
@@ -69,13 +71,13 @@ fn batch<'a>(debugger: &mut Debugger, lines: impl Iterator<Item = &'a str>) -> u
             }
         }
     }
-    status
+    Ok(status)
 }
 
-fn serve_gdb(debugger: &mut Debugger, address: &str) -> Result<u8, String> {
+fn serve_gdb(debugger: &mut Debugger, address: &str) -> Result<u8, Failure> {
     let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
     let local = listener.local_addr().map_err(|error| error.to_string())?;
-    println!("waiting for gdb: target remote {local}");
+    print(format!("waiting for gdb: target remote {local}\n"))?;
     let (mut stream, _) = listener.accept().map_err(|error| error.to_string())?;
     // gdb's packets are small and each waits for its answer.
     stream.set_nodelay(true).map_err(|error| error.to_string())?;

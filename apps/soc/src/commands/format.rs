@@ -1,11 +1,12 @@
 //! `soc fmt`: sources in the one layout.
 
 use crate::arguments::Format;
+use crate::failure::Failure;
 use crate::outcome::STATUS_FAILURE;
 use crate::source::{read_text, write};
 use std::path::{Path, PathBuf};
 
-pub(super) fn format(options: &Format) -> Result<u8, String> {
+pub(super) fn format(options: &Format) -> Result<u8, Failure> {
     let standard = [PathBuf::from("-")];
     let sources = if options.sources.is_empty() { &standard[..] } else { &options.sources };
     let mut status = 0;

@@ -1,11 +1,13 @@
 //! `soc isa`: the instruction table, for people and for the specification.
 
 use crate::arguments::Isa;
+use crate::failure::Failure;
+use crate::source::print;
 use serde_json::json;
 use soc_machine::isa::{CONDITIONS, INSTRUCTIONS};
 use std::fmt::Write as _;
 
-pub(super) fn isa(options: &Isa) -> Result<u8, String> {
+pub(super) fn isa(options: &Isa) -> Result<u8, Failure> {
     if options.json {
         let rows: Vec<_> = INSTRUCTIONS
             .iter()
@@ -16,13 +18,14 @@ pub(super) fn isa(options: &Isa) -> Result<u8, String> {
                 })
             })
             .collect();
-        println!("{}", json!({ "instructions": rows }));
+        print(format!("{}\n", json!({ "instructions": rows })))?;
     } else if options.markdown {
-        print!("{}", markdown());
+        print(markdown())?;
     } else {
-        for row in INSTRUCTIONS {
-            println!("{:02x}  {:<6}{:<10}  {}", row.opcode(), row.mnemonic, row.operands.form(), row.effect);
-        }
+        let rows = INSTRUCTIONS.iter().map(|row| {
+            format!("{:02x}  {:<6}{:<10}  {}\n", row.opcode(), row.mnemonic, row.operands.form(), row.effect)
+        });
+        print(rows.collect::<String>())?;
     }
     Ok(0)
 }

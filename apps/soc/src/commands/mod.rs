@@ -9,9 +9,10 @@ mod run;
 mod test;
 
 use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
 
 /// Carries out what the command line says; gives the exit status.
-pub fn dispatch(arguments: Arguments) -> Result<u8, String> {
+pub fn dispatch(arguments: Arguments) -> Result<u8, Failure> {
     match arguments.command {
         Command::As(options) => assemble::assemble(&options),
         Command::Dis(options) => disassemble::disassemble(&options),

@@ -1,13 +1,14 @@
 //! `soc run`: a program, a saved state or a recording, to its end.
 
 use crate::arguments::Run;
+use crate::failure::Failure;
 use crate::node::{self, Config, Node};
 use crate::outcome::Outcome;
 use crate::pace::Pace;
 use crate::source::{self, load};
 use soc_machine::map::{CLOCK_HZ, GRAPHICS_HEIGHT, GRAPHICS_WIDTH};
 use soc_machine::{Input, Machine, Quirks, Recording, Stop};
-use std::io::Write as _;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const SLICE: u64 = 10_000_000;
 /// Without a limit a run may take this long; it is out of reach, and leaves room for arithmetic.
 const FOR_EVER: u64 = 1 << 62;
 
-pub(super) fn run(options: &Run) -> Result<u8, String> {
+pub(super) fn run(options: &Run) -> Result<u8, Failure> {
     let (mut machine, recording) = prepare(options)?;
     let stop = match &options.node {
         Some(id) => be_node(&mut machine, &recording, id, options)?,
@@ -28,7 +29,7 @@ pub(super) fn run(options: &Run) -> Result<u8, String> {
     finish(&machine, recording, &outcome, options)?;
     if options.json {
         let json = serde_json::to_string(&outcome).map_err(|error| error.to_string())?;
-        println!("{json}");
+        source::print(format!("{json}\n"))?;
     } else {
         eprintln!("soc: {}", outcome.summary());
         if outcome.stop == "exception" {
@@ -83,7 +84,7 @@ fn prepare(options: &Run) -> Result<(Machine, Recording), String> {
     Ok((machine, recording))
 }
 
-fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<Stop, String> {
+fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<Stop, Failure> {
     let pace = Pace::new(machine);
     let mut inputs = recording.inputs.iter().peekable();
     loop {
@@ -105,8 +106,7 @@ fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<
         };
         let output = machine.take_output();
         if !output.is_empty() && !options.json {
-            let mut standard = std::io::stdout().lock();
-            standard.write_all(&output).and_then(|()| standard.flush()).map_err(|error| error.to_string())?;
+            source::print(&output)?;
         }
         let is_over =
             machine.cpu().cycle() >= recording.end || (inputs.peek().is_none() && machine.waits_for_input());
@@ -119,15 +119,27 @@ fn drive(machine: &mut Machine, recording: &Recording, options: &Run) -> Result<
     }
 }
 
-fn be_node(machine: &mut Machine, recording: &Recording, id: &str, options: &Run) -> Result<Stop, String> {
+fn be_node(machine: &mut Machine, recording: &Recording, id: &str, options: &Run) -> Result<Stop, Failure> {
     let config = Config {
         id: id.to_owned(),
         address: options.node_address,
         port: options.node_port,
         heartbeat: Duration::from_millis(wire::HEARTBEAT_EVERY_MS),
     };
-    let mut node = Node::open(config).map_err(|error| format!("port {}: {error}", options.node_port))?;
-    node::run(machine, &mut node, recording.end).map_err(|error| format!("the node: {error}"))
+    let mut node = Node::open(config).map_err(|error| {
+        let remedy = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                ": ports below 1024 want a right; --node-port takes another, the hub's"
+            }
+            ErrorKind::AddrInUse => {
+                ": another node has it; --node-address takes another address of this machine"
+            }
+            ErrorKind::AddrNotAvailable => ": --node-address wants an address of this machine",
+            _ => "",
+        };
+        format!("{}:{}: {error}{remedy}", options.node_address, options.node_port)
+    })?;
+    node::run(machine, &mut node, recording.end)
 }
 
 fn finish(
@@ -135,13 +147,11 @@ fn finish(
     mut recording: Recording,
     outcome: &Outcome,
     options: &Run,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     if options.screen {
         let lines: Vec<String> = machine.text_lines().collect();
         let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
-        for line in &lines[..used] {
-            println!("{line}");
-        }
+        source::print(lines[..used].iter().map(|line| format!("{line}\n")).collect::<String>())?;
     }
     if let Some(path) = &options.picture {
         source::write(path, &picture(machine))?;
@@ -160,7 +170,7 @@ fn finish(
     Ok(())
 }
 
-fn write_recording(path: &Path, recording: &Recording) -> Result<(), String> {
+fn write_recording(path: &Path, recording: &Recording) -> Result<(), Failure> {
     source::write(path, &recording.save())
 }
 

@@ -2,15 +2,16 @@
 
 use crate::arguments::Test;
 use crate::check::{Checked, check, find};
+use crate::failure::Failure;
 use crate::outcome::STATUS_FAILURE;
-use crate::source::write;
+use crate::source::{print, write};
 use serde_json::json;
 use std::path::Path;
 
-pub(super) fn test(options: &Test) -> Result<u8, String> {
+pub(super) fn test(options: &Test) -> Result<u8, Failure> {
     let files = find(&options.expectations)?;
     if files.is_empty() {
-        return Err("there is no expectation: name TOML files or folders that hold some".to_owned());
+        return Err("there is no expectation: name TOML files or folders that hold some".to_owned().into());
     }
     let (mut passed, mut failed) = (0, 0);
     let mut results = Vec::new();
@@ -34,21 +35,19 @@ pub(super) fn test(options: &Test) -> Result<u8, String> {
             continue;
         }
         let word = if failures.is_empty() { "pass" } else { "FAIL" };
-        println!("{word}  {}", file.display());
-        for failure in failures {
-            println!("      {failure}");
-        }
+        let failures: String = failures.iter().map(|failure| format!("      {failure}\n")).collect();
+        print(format!("{word}  {}\n{failures}", file.display()))?;
     }
     if options.json {
-        println!("{}", json!({ "passed": passed, "failed": failed, "results": results }));
+        print(format!("{}\n", json!({ "passed": passed, "failed": failed, "results": results })))?;
     } else {
-        println!("{passed} passed, {failed} failed");
+        print(format!("{passed} passed, {failed} failed\n"))?;
     }
     Ok(if failed == 0 { 0 } else { STATUS_FAILURE })
 }
 
 /// Writes what repeats a run, and what it must come to.
-fn keep(folder: &Path, checked: &Checked) -> Result<(), String> {
+fn keep(folder: &Path, checked: &Checked) -> Result<(), Failure> {
     let kind = checked.file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
     let name = checked.file.file_stem().unwrap_or_default().to_string_lossy();
     let base = folder.join(format!("{kind}-{name}"));

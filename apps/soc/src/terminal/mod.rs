@@ -207,7 +207,7 @@ impl Terminal {
 /// Runs the debugger in the terminal until it is left.
 pub fn run(debugger: Debugger, source: SourceText) -> io::Result<u8> {
     let mut terminal = Terminal::new(debugger, source);
-    let mut screen = ratatui::init();
+    let mut screen = ratatui::try_init()?;
     let outcome = (|| {
         while !terminal.is_over {
             let is_running = terminal.advance();
