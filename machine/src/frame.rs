@@ -155,6 +155,22 @@ impl Frame {
         }
     }
 
+    /// A page of the kernel's image as a frame, whose memory stays the image's.
+    ///
+    /// # Safety
+    /// `address` is that of a page of the image that holds nothing of which there are references but to atomics. Called once for
+    /// each page; the handle that it returns is never dropped, so the page is never given to the allocator.
+    #[cfg(target_os = "none")]
+    pub(crate) unsafe fn of_image(address: PhysicalAddress) -> Self {
+        match NonZeroU32::new(address.frame_number() as u32) {
+            Some(number) => {
+                record(number).refs.store(1, Ordering::Relaxed);
+                Self { number }
+            }
+            None => unreachable!("the image does not begin at 0"),
+        }
+    }
+
     /// Where the frame is.
     #[inline]
     pub fn address(&self) -> PhysicalAddress {

@@ -44,7 +44,7 @@ pub(crate) use devices::{
     console_write, cpu_brand, cycles, debug_exit, for_each_interrupt_count, map_io, port_in_u8, port_in_u16,
     port_in_u32, port_out_u8, port_out_u16, port_out_u32, random_u64, read_firmware, refine_clock,
     register_isa, register_line, register_message, release_ports, reset, set_wall_offset_ns, stop,
-    take_ports, tsc_scale, wall_offset_ns,
+    take_ports, tsc_scale, vdso, wall_offset_ns,
 };
 pub(crate) use memory::{
     compare_exchange_user, copy, copy_from_user, copy_kernel_half, copy_to_user, evict_space, load_user,

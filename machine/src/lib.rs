@@ -13,6 +13,7 @@
 //! | [`sync`] | spin locks with the interrupt state in the type, `Once`, RCU |
 //! | [`cpu`] | who am I, per-processor data, idling, waking another |
 //! | [`clock`] | monotonic time and one deadline for each processor |
+//! | [`vdso`] | the clock's code for programs |
 //! | [`interrupts`], [`io`] | devices |
 //! | [`console`], [`power`] | the last resort for output, and the end |
 //!
@@ -48,6 +49,7 @@ pub mod sync;
 pub mod task;
 pub mod tree;
 pub mod user;
+pub mod vdso;
 
 #[cfg(not(target_os = "none"))]
 pub mod hosted;

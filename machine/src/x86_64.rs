@@ -26,6 +26,7 @@ mod task;
 mod tlb;
 mod traps;
 mod usercopy;
+mod vdso;
 mod vectors;
 
 pub(crate) use apic::send_reschedule;
@@ -54,6 +55,7 @@ pub(crate) use tlb::{evict_space, shoot_down};
 pub(crate) use usercopy::{
     compare_exchange_user, copy, copy_from_user, copy_to_user, load_user, zero, zero_user,
 };
+pub(crate) use vdso::vdso;
 pub(crate) use vectors::{
     InterruptRegistration, for_each_interrupt_count, register_isa, register_line, register_message,
 };

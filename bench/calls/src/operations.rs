@@ -8,6 +8,7 @@ use rustix::io::{Result, read, write};
 use rustix::pipe::pipe;
 use rustix::process::getppid;
 use rustix::thread::{futex, sched_yield};
+use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,8 +19,9 @@ pub type Operation = fn() -> Result<u64>;
 pub const EXIT_AT_ONCE: &str = "exit-at-once";
 
 /// Every operation with its name, in the order of the lines.
-pub const ALL: [(&str, Operation); 11] = [
+pub const ALL: [(&str, Operation); 12] = [
     ("getppid", parent_id),
+    ("clock_gettime", monotonic_time),
     ("read 1 B of /dev/zero", read_byte),
     ("read 64 KiB of /dev/zero", read_block),
     ("pipe round trip", pipe_round_trip),
@@ -35,6 +37,14 @@ pub const ALL: [(&str, Operation); 11] = [
 fn parent_id() -> Result<u64> {
     per_operation(64, || {
         black_box(getppid());
+        Ok(())
+    })
+}
+
+/// By the vDSO, where the kernel's tells the time without a call.
+fn monotonic_time() -> Result<u64> {
+    per_operation(64, || {
+        black_box(clock_gettime(ClockId::Monotonic));
         Ok(())
     })
 }

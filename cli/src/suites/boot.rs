@@ -26,7 +26,7 @@ pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, board, has_acpi) in BOARDS {
         for processors in [1, 2, 4, 8] {
-            let surroundings = Surroundings { board, processors, has_acpi, memory: None };
+            let surroundings = Surroundings { board, processors, has_acpi, ..Default::default() };
             let work = with(shared, move |shared| counts_processors(shared, &surroundings));
             cases.push(Case::test(format!("boot/{name}-{processors}"), work));
         }
@@ -44,7 +44,7 @@ pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
     }
     cases.push(Case::test("image/bios", with(shared, |shared| starts_from_disc(shared, Firmware::Default))));
     let uefi = with(shared, |shared| starts_from_disc(shared, Firmware::File(prerequisites::find(OVMF)?)));
-    cases.push(Case::test("image/uefi", uefi).long(true));
+    cases.push(Case::test("image/uefi", uefi));
     cases
 }
 

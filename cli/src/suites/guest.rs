@@ -47,6 +47,9 @@ struct Entry {
     smp: u32,
     /// Memory, as 24M.
     memory: Option<String>,
+    /// Words for Hob's command line.
+    #[serde(default)]
+    words: Vec<String>,
     /// For `--full` only.
     #[serde(default)]
     long: bool,
@@ -66,6 +69,7 @@ impl Entry {
             input: String::new(),
             smp: two(),
             memory: None,
+            words: Vec::new(),
             long: false,
         }
     }
@@ -135,7 +139,8 @@ fn compare(shared: &Shared, entry: &Entry) -> Result<()> {
     job.input = Some(entry.input.clone().into_bytes());
     let memory =
         entry.memory.as_deref().map(str::parse::<MemorySize>).transpose().map_err(anyhow::Error::msg)?;
-    let surroundings = Surroundings { processors: entry.smp, memory, ..Surroundings::default() };
+    let surroundings =
+        Surroundings { processors: entry.smp, memory, words: entry.words.clone(), ..Surroundings::default() };
 
     let linux = oracle::run(&tree, &job)?;
     let hob = machine_run::job(shared, tree, &job, &surroundings)?;

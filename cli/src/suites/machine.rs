@@ -69,6 +69,7 @@ pub fn cases(shared: &Arc<Shared>) -> Result<Vec<Case>> {
                     processors,
                     memory: memory.map_err(anyhow::Error::msg)?,
                     has_acpi,
+                    words: machines.words.clone(),
                 };
                 let name = format!("machine/{kernel}/{board}-{processors}");
                 let is_long = machines.long;
@@ -103,11 +104,8 @@ fn run(
     prefix: &str,
 ) -> Result<Vec<Outcome>> {
     let kernel = shared.test_kernel(kernel)?;
-    let mut machine =
+    let machine =
         machine_run::machine(Boot::Kernel { kernel, initramfs: None }, surroundings).word("hob.report=ttyS1");
-    for word in &machines.words {
-        machine = machine.word(word);
-    }
     let (output, ended) = machine_run::run(&machine)?;
     outcomes(&ended, machines.panics.as_deref(), prefix)
         .with_context(|| format!("{}\n{}", tail(&output, 25), last_words(&ended)))

@@ -23,11 +23,13 @@ pub struct Surroundings {
     /// 256 MiB when absent.
     pub memory: Option<MemorySize>,
     pub has_acpi: bool,
+    /// Further words for the kernel's command line.
+    pub words: Vec<String>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { board: Board::Q35, processors: 2, memory: None, has_acpi: true }
+        Self { board: Board::Q35, processors: 2, memory: None, has_acpi: true, words: Vec::new() }
     }
 }
 
@@ -87,7 +89,7 @@ pub fn machine(boot: Boot, surroundings: &Surroundings) -> Machine {
     if !surroundings.has_acpi {
         machine = machine.without_acpi();
     }
-    machine
+    surroundings.words.iter().fold(machine, Machine::word)
 }
 
 /// Runs a machine to its end and returns what it wrote to its console.

@@ -5,6 +5,7 @@
 
 mod program;
 pub mod section;
+pub mod shared;
 
 use crate::bytes::{array_at, u8_at, u16_at, u64_at};
 use core::fmt;

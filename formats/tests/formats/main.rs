@@ -7,5 +7,6 @@ mod cpio;
 mod elf;
 mod gzip;
 mod mptable;
+mod shared_object;
 mod support;
 mod symbols;

@@ -99,6 +99,7 @@ pub fn start(config: Config) -> Result<(), StartError> {
     memory::user::set_fault_handler(run::fault_in);
     memory::oom::set_policy(crate::oom::POLICY);
     time::start();
+    exec::vdso::start();
     terminals::start();
     if config.traces {
         trace::start();

@@ -81,6 +81,8 @@ pub struct Object {
     /// Who waits for a page to be filled or written.
     settled: WaitQueue,
     mappers: Mappers,
+    /// Whether its pages stay its pages: nobody asks then who maps it.
+    is_fixed: bool,
     /// Pages promised for it.
     promised: usize,
     /// The index after the last one read, and how many pages the next miss there fetches: read-ahead.
@@ -116,6 +118,24 @@ impl Object {
         Ok(Arc::new(Self::new(size_bytes, None, pages)))
     }
 
+    /// Exactly these pages for ever, which the kernel has made and may go on changing (`ENOMEM`). They count as the cache's.
+    ///
+    /// Every program may map such an object without waiting for others that do the same: who maps it is not noted.
+    pub fn of_pages(frames: &[Frame]) -> Result<Arc<Self>, Errno> {
+        let size_bytes = (frames.len() << PAGE_SHIFT) as u64;
+        let mut object = Self::new(size_bytes, None, 0);
+        object.is_fixed = true;
+        let object = Arc::new(object);
+        for (index, frame) in (0..).zip(frames) {
+            frame.set_owner(Owner::Cache);
+            frame.set_flags(USED_ONCE);
+            frame.set_place(object.id, index);
+            object.pages.lock().insert(index, frame.clone()).map_err(|_| Errno::ENOMEM)?;
+            MEMORY_PAGES.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(object)
+    }
+
     /// The cache of `size_bytes` that `pager` reads and writes.
     ///
     /// Pages that are dirty when the object goes are lost: whoever owns it calls [`sync`](Self::sync) first.
@@ -134,6 +154,7 @@ impl Object {
             pages: SpinLock::new(Rank::Object, PageIndex::new()),
             settled: WaitQueue::new(),
             mappers: Mappers::new(),
+            is_fixed: false,
             promised,
             next_read: AtomicU64::new(0),
             read_window: AtomicUsize::new(1),
@@ -165,8 +186,9 @@ impl Object {
         self.pager.is_some()
     }
 
-    pub(crate) fn mappers(&self) -> &Mappers {
-        &self.mappers
+    /// Who maps the object, where that must be known.
+    pub(crate) fn mappers(&self) -> Option<&Mappers> {
+        (!self.is_fixed).then_some(&self.mappers)
     }
 
     /// Page `index`, if it is in memory and filled.

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use abi::Errno;
 use abi::mman::{MADV_DONTNEED, MADV_REMOVE, MapFlags, MsyncFlags};
-use machine::frame::Owner;
-use memory::{Backing, FaultError, KernelSink, KernelSource, MapKind, Object, Sink, Source};
+use machine::frame::{Frame, Owner};
+use memory::{Backing, FaultError, KernelSink, KernelSource, MapKind, Object, Sink, Source, UserAddress};
 use proptest::prelude::*;
 use support::*;
 
@@ -306,6 +306,28 @@ fn shared_memory_counts_as_shared_and_lasts_as_long_as_somebody_maps_it() {
     space.unmap(there, 4 * PAGE).unwrap();
     assert_eq!(memory::object::memory_pages(), 0);
     assert_eq!(machine::frame::count(Owner::Cache), 0);
+}
+
+#[test]
+fn pages_of_the_kernels_own_are_seen_as_they_change_and_a_store_goes_to_a_copy() {
+    let space = space();
+    let page = Frame::new(Owner::Kernel).unwrap();
+    page.write(0, &[1]);
+    let object = Object::of_pages(&[page.clone(), Frame::new(Owner::Kernel).unwrap()]).unwrap();
+    let private = |space| {
+        map(space, 0, 2 * PAGE, READ_WRITE, MapKind::Private, of(&object, 0), MapFlags::empty()).unwrap()
+    };
+    let (one, other) = (private(&space), private(&space));
+    let child = space.fork().unwrap();
+    assert_eq!(load(&space, one), Ok(1));
+    page.write(0, &[2]);
+    assert_eq!((load(&space, one), load(&child, one)), (Ok(2), Ok(2)));
+    store(&space, other, 9).unwrap();
+    let mut byte = [0];
+    page.read(0, &mut byte);
+    assert_eq!((byte, load(&space, other), load(&child, other)), ([2], Ok(9), Ok(2)));
+    assert_eq!(load(&space, UserAddress(one.0 + 2 * PAGE - 1)), Ok(0));
+    assert_eq!(space.advise(one, PAGE, MADV_REMOVE), Err(Errno::EACCES));
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::clock::{Refinement, TscScale};
 use crate::firmware::Reader;
 use crate::interrupts::{Handler, Message, RegisterError, Trigger};
 use crate::io::IoError;
+use crate::vdso::Vdso;
 
 /// Where the numbers of messages begin; lines are below.
 const FIRST_MESSAGE: u32 = 256;
@@ -227,6 +228,11 @@ pub(crate) fn wall_offset_ns() -> u64 {
 
 pub(crate) fn set_wall_offset_ns(offset_ns: u64) {
     WALL_OFFSET_NS.store(offset_ns, Relaxed);
+}
+
+/// Programs have a script here and no code.
+pub(crate) fn vdso() -> Option<Vdso> {
+    None
 }
 
 pub(crate) fn refine_clock() -> Refinement {

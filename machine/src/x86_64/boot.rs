@@ -188,7 +188,7 @@ fn set_interrupt_stack(data: &Local) {
 pub unsafe fn install_local(data: *mut Local, index: u32) {
     // SAFETY: the caller's promise is that of both.
     unsafe {
-        descriptors::load(data);
+        descriptors::load(data, index);
         local::install(data, index);
     }
 }
@@ -379,7 +379,7 @@ fn start_frames(told: &Told) -> BootInfo {
         _ => RegionKind::Reserved,
     };
     BootInfo {
-        protocol: *protocol,
+        protocol,
         regions: description
             .memory
             .iter()

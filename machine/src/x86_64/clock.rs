@@ -30,6 +30,9 @@ const ERROR_AT_BOOT_PPM: u64 = 2000;
 /// Rounds in which each processor compares its counter with the others' when it has come up.
 const ROUNDS: u32 = 32;
 
+/// The word of the command line by which the counter is not to be trusted, as on Linux.
+const UNSTABLE: &str = "tsc=unstable";
+
 /// Where the counter's rate comes from.
 struct Source {
     name: &'static str,
@@ -84,7 +87,8 @@ pub fn init(base: u64) {
     };
     // Whoever emulates a processor or shares one out does not let the counter's rate follow that of the core.
     let is_steady = features().invariant_tsc || features().is_virtual;
-    page::start(base, hz.max(1), is_steady && told.is_none_or(|told| told.is_stable));
+    let is_allowed = !crate::boot::info().command_line.split_ascii_whitespace().any(|word| word == UNSTABLE);
+    page::start(base, hz.max(1), is_allowed && is_steady && told.is_none_or(|told| told.is_stable));
     TICKS_PER_SECOND.store(hz.max(1), Ordering::Relaxed);
     let _ = SOURCE.set(source);
     if !features().tsc_deadline {

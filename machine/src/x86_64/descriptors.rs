@@ -16,6 +16,8 @@ pub const USER_BASE: u16 = 0x23;
 pub const USER_DATA: u16 = 0x2b;
 pub const USER_CODE: u16 = 0x33;
 const TASK_STATE: u16 = 0x40;
+/// A segment whose limit is the processor's number: programs read it by LSL (Linux: `__CPUNODE_SEG`).
+pub const PROCESSOR_NUMBER: u16 = 0x7b;
 
 /// Interrupt stack table slots (1-based in the gates).
 const STACK_NMI: u8 = 1;
@@ -59,9 +61,9 @@ impl TaskState {
     }
 }
 
-/// Segment descriptors; the last two are the task state segment's, filled in when loaded.
+/// Segment descriptors; the task state segment's and the last one are filled in when loaded.
 #[repr(C, align(16))]
-pub struct Gdt([u64; 10]);
+pub struct Gdt([u64; 16]);
 
 impl Gdt {
     pub const fn new() -> Self {
@@ -76,6 +78,12 @@ impl Gdt {
             0,
             0, // 0x40 task state
             0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0, // 0x78 the processor's number
         ])
     }
 }
@@ -146,8 +154,8 @@ pub unsafe fn set_emergency_stacks(local: *mut Local, stacks: [*mut EmergencySta
 /// clears its base.
 ///
 /// # Safety
-/// `local` is what this processor will install, it never moves, and nobody else uses it yet.
-pub unsafe fn load(local: *mut Local) {
+/// `local` is what this processor, the one with number `index`, will install, it never moves, and nobody else uses it yet.
+pub unsafe fn load(local: *mut Local, index: u32) {
     let limit = size_of::<TaskState>() as u64 - 1;
     // SAFETY: the caller owns `local`.
     let gdt = unsafe {
@@ -155,6 +163,8 @@ pub unsafe fn load(local: *mut Local) {
         let gdt = &raw mut (*local).gdt;
         (*gdt).0[8] = limit | (task_state & 0xff_ffff) << 16 | 0x89 << 40 | (task_state >> 24 & 0xff) << 56;
         (*gdt).0[9] = task_state >> 32;
+        // Data that programs may only read, 32 bit, counted in bytes.
+        (*gdt).0[PROCESSOR_NUMBER as usize >> 3] = 0x0040_f100_0000_0000 | u64::from(index & 0xffff);
         gdt
     };
     let gdt_pointer = TablePointer { limit: size_of::<Gdt>() as u16 - 1, base: gdt as u64 };

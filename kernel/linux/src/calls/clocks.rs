@@ -7,14 +7,14 @@ use abi::time::{
     TIMER_ABSTIME, Timespec, Timeval, Timezone,
 };
 use machine::address::UserAddress;
-use machine::clock;
+use machine::clock::{self, COARSE_STEP_NS};
 use memory::user;
 use threads::WaitError;
 
 use super::arguments::{read_optional, write_optional};
 use super::{Arguments, Restart};
 use crate::process::Caller;
-use crate::time::{COARSE_STEP_NS, Kind, set_wall_ns, wall_ns};
+use crate::time::{Kind, set_wall_ns, wall_ns};
 
 type Outcome = Result<usize, Errno>;
 

@@ -18,6 +18,7 @@ use memory::{AddressSpace, Backing, KernelSink, MapKind, MappedFile, Protection,
 
 use super::stack::{self, Strings};
 use super::strings::Lists;
+use super::vdso;
 use super::{Executable, open, space_limits};
 use crate::calls;
 use crate::process::Caller;
@@ -160,7 +161,8 @@ pub fn load(
     } else {
         stack_protection
     })?;
-    let auxiliary = auxiliary(caller, &image, bias, program_entry, interpreter_base, start);
+    let vdso = vdso::map(&space)?;
+    let auxiliary = auxiliary(caller, &image, bias, program_entry, interpreter_base, vdso, start);
     let strings = Strings {
         path: start.path,
         arguments: &start.lists.arguments,
@@ -217,28 +219,14 @@ fn load_interpreter(
         Kind::Relocatable => {
             let len = usize::try_from(image.end - image.start).map_err(|_| Errno::ENOMEM)?;
             let room = len.checked_add(image.alignment as usize).ok_or(Errno::ENOMEM)?;
-            let found = reserve(space, room)?;
+            // Nobody else uses the space yet, so it stays free.
+            let found = space.find_room(room)?;
             bias_at(found.0 as u64, &image)?
         }
     };
     let mapped = MappedPath::new(executable.path.clone(), root.clone());
     map_image(space, executable, &image, bias, &mapped)?;
     Ok((header.entry.wrapping_add(bias), bias))
-}
-
-/// Finds room for `len` bytes. Nobody else uses the space yet, so it stays free.
-fn reserve(space: &Arc<AddressSpace>, len: usize) -> Result<UserAddress, Errno> {
-    let flags = MapFlags::NORESERVE;
-    let found = space.map(
-        UserAddress::NULL,
-        len,
-        Protection::empty(),
-        MapKind::Private,
-        Backing::Anonymous,
-        flags,
-    )?;
-    space.unmap(found, len)?;
-    Ok(found)
 }
 
 fn map_image(
@@ -335,11 +323,15 @@ fn auxiliary(
     bias: u64,
     entry: u64,
     interpreter_base: Option<u64>,
+    vdso: Option<u64>,
     start: &Start<'_>,
 ) -> Vec<AuxEntry> {
     let mut vector = Vec::new();
     let mut add = |kind, value| vector.push(AuxEntry { kind, value });
     let who = start.credentials;
+    if let Some(vdso) = vdso {
+        add(AT_SYSINFO_EHDR, vdso);
+    }
     add(AT_MINSIGSTKSZ, signal_frame_len(caller));
     add(AT_HWCAP, u64::from(crate::processor::features_edx()));
     add(AT_PAGESZ, PAGE_SIZE as u64);

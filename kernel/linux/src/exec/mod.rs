@@ -12,6 +12,7 @@ pub mod load;
 mod script;
 mod stack;
 mod strings;
+pub(crate) mod vdso;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -9,9 +9,6 @@ use machine::clock;
 use crate::process::account::Usage;
 use crate::process::{Caller, Process};
 
-/// The step of the clocks that are cheap to read, in nanoseconds (Linux with HZ 250). They are as exact as the others here.
-pub const COARSE_STEP_NS: u64 = 4_000_000;
-
 /// Lets files have the time of the wall clock, which the machine has started from its own.
 pub fn start() {
     files::time::set_wall_clock(wall_ns);

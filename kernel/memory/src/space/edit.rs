@@ -48,15 +48,15 @@ fn join_around(areas: &mut AreaTree, start: usize) -> usize {
 impl AddressSpace {
     /// Notes with its object that an area maps it.
     pub(super) fn note_object(&self, area: &Area) {
-        if let Some(object) = area.object() {
-            object.mappers().add(self.id, &self.this, area.may_store_to_object());
+        if let Some(mappers) = area.object().and_then(|object| object.mappers()) {
+            mappers.add(self.id, &self.this, area.may_store_to_object());
         }
     }
 
     /// Takes the note back.
     pub(super) fn forget_object(&self, area: &Area) {
-        if let Some(object) = area.object() {
-            object.mappers().remove(self.id, area.may_store_to_object());
+        if let Some(mappers) = area.object().and_then(|object| object.mappers()) {
+            mappers.remove(self.id, area.may_store_to_object());
         }
     }
 

@@ -160,6 +160,13 @@ impl AddressSpace {
         if data > self.limits().data { Err(Errno::ENOMEM) } else { Ok(()) }
     }
 
+    /// Where `len` bytes would be mapped that may lie anywhere: `ENOMEM`. Somebody else may map something there meanwhile.
+    pub fn find_room(&self, len: usize) -> Result<UserAddress, Errno> {
+        let len = page_ceil(len).filter(|len| *len <= USER_END).ok_or(Errno::ENOMEM)?;
+        let changes = self.changes.lock();
+        self.place(&changes, UserAddress::NULL, len, MapFlags::empty()).map(UserAddress)
+    }
+
     /// Chooses where `len` bytes go.
     fn place(
         &self,

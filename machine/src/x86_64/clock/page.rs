@@ -1,29 +1,43 @@
-//! The page of the clock: how time follows from the counter.
+//! The page of the clock: how time follows from the counter. Programs map it and read it too, by the code in `vdso`.
 //!
 //! A sequence number that is odd while the page is changed makes readers try again (a seqlock), so they see all of a change
 //! or nothing of it. Writers hold a lock with interrupts off, since a handler reads the clock as well.
 
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
+use crate::address::PhysicalAddress;
 use crate::clock::TscScale;
-use crate::sync::{Irq, Rank, SpinLock};
-use crate::x86_64::instructions;
+use crate::frame::Frame;
+use crate::sync::{Irq, Once, Rank, SpinLock};
+use crate::x86_64::{instructions, memory};
 
 /// Value of `mode`: time does not follow from the counter alone, programs must ask the kernel.
 const MODE_CALL: u32 = 0;
 /// Value of `mode`: it does.
-const MODE_COUNTER: u32 = 1;
+pub const MODE_COUNTER: u32 = 1;
 
-/// What is known of the clock, on a page of its own.
+/// The multiplier is in nanoseconds a tick, in 2^-32: at 5 GHz it is exact to a billionth.
+pub const SHIFT: u32 = 32;
+
+/// What is known of the clock. All of it may be seen by programs.
 #[repr(C, align(4096))]
 pub struct Page {
     sequence: AtomicU32,
     mode: AtomicU32,
     base_tsc: AtomicU64,
     base_ns: AtomicU64,
-    multiplier: AtomicU32,
-    shift: AtomicU32,
+    multiplier: AtomicU64,
     wall_offset_ns: AtomicU64,
+}
+
+impl Page {
+    pub const SEQUENCE: usize = offset_of!(Page, sequence);
+    pub const MODE: usize = offset_of!(Page, mode);
+    pub const BASE_TSC: usize = offset_of!(Page, base_tsc);
+    pub const BASE_NS: usize = offset_of!(Page, base_ns);
+    pub const MULTIPLIER: usize = offset_of!(Page, multiplier);
+    pub const WALL_OFFSET_NS: usize = offset_of!(Page, wall_offset_ns);
 }
 
 static PAGE: Page = Page {
@@ -31,12 +45,12 @@ static PAGE: Page = Page {
     mode: AtomicU32::new(MODE_CALL),
     base_tsc: AtomicU64::new(0),
     base_ns: AtomicU64::new(0),
-    multiplier: AtomicU32::new(0),
-    shift: AtomicU32::new(0),
+    multiplier: AtomicU64::new(0),
     wall_offset_ns: AtomicU64::new(0),
 };
 
 static WRITER: SpinLock<(), Irq> = SpinLock::new(Rank::Timer, ());
+static FRAME: Once<Frame> = Once::new();
 
 /// Reads what belongs together.
 #[inline]
@@ -68,7 +82,7 @@ fn change(how: impl FnOnce(&Page)) {
 fn at(page: &Page, tsc: u64) -> u64 {
     let ticks = tsc.saturating_sub(page.base_tsc.load(Ordering::Relaxed));
     let product = u128::from(ticks) * u128::from(page.multiplier.load(Ordering::Relaxed));
-    let passed = (product >> (page.shift.load(Ordering::Relaxed) & 127)) as u64;
+    let passed = (product >> SHIFT) as u64;
     page.base_ns.load(Ordering::Relaxed).wrapping_add(passed)
 }
 
@@ -100,17 +114,8 @@ pub fn go_on_at(hz: u64) {
     });
 }
 
-/// The most exact multiplier that fits: nanoseconds a tick, in 2^-shift.
 fn set_rate(page: &Page, hz: u64) {
-    let mut shift = 32;
-    let multiplier = loop {
-        if let Ok(fits) = u32::try_from((1_000_000_000u128 << shift) / u128::from(hz.max(1))) {
-            break fits;
-        }
-        shift -= 1;
-    };
-    page.multiplier.store(multiplier, Ordering::Relaxed);
-    page.shift.store(shift, Ordering::Relaxed);
+    page.multiplier.store((1_000_000_000 << SHIFT) / hz.max(1), Ordering::Relaxed);
 }
 
 /// Has programs ask the kernel from now on.
@@ -128,7 +133,7 @@ pub fn scale() -> TscScale {
         base_tsc: page.base_tsc.load(Ordering::Relaxed),
         base_ns: page.base_ns.load(Ordering::Relaxed),
         multiplier: page.multiplier.load(Ordering::Relaxed),
-        shift: page.shift.load(Ordering::Relaxed),
+        shift: SHIFT,
     })
 }
 
@@ -139,4 +144,18 @@ pub fn wall_offset_ns() -> u64 {
 
 pub fn set_wall_offset_ns(offset_ns: u64) {
     change(|page| page.wall_offset_ns.store(offset_ns, Ordering::Relaxed));
+}
+
+/// The page as a frame that programs may map, for reading only.
+pub fn frame() -> Frame {
+    if FRAME.get().is_none() {
+        let address = PhysicalAddress(&raw const PAGE as u64 - memory::IMAGE);
+        // SAFETY: a page of the image that holds nothing else, whose handle is taken here alone: were two to come at
+        // once, the first to set it stays, and this is called by one thread, once.
+        let _ = FRAME.set(unsafe { Frame::of_image(address) });
+    }
+    match FRAME.get() {
+        Some(frame) => frame.clone(),
+        None => unreachable!("just set"),
+    }
 }
