@@ -2,7 +2,6 @@
 
 use core::panic::PanicInfo;
 
-use alloc::format;
 use drivers::{power, report};
 
 use crate::options;
@@ -16,10 +15,10 @@ fn tell_panic(info: &PanicInfo<'_>) {
     if !report::is_open() {
         return;
     }
-    report::panic_line(&format!("panic {info}"));
-    let mut lines = report::LogLines::new();
+    report::panic_line(format_args!("panic {info}"));
+    let mut lines = report::LogLines::default();
     machine::write_backtrace(&mut lines);
-    report::panic_line("end");
+    report::panic_line(format_args!("end"));
     if let Some(0) = options::get().panic_seconds {
         machine::power::reset();
     }

@@ -17,6 +17,7 @@ use core::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use crate::address::{PAGE_SHIFT, PAGE_SIZE, PhysicalAddress};
 use crate::arch;
+use crate::heap::RESERVE_FRAMES;
 
 pub use buddy::MAX_ORDER;
 pub(crate) use buddy::{add_region, alloc_block, free_block, init_caches};
@@ -119,9 +120,9 @@ impl Frame {
     }
 
     /// A frame that still holds what its last user left. The caller overwrites all of it before a program can
-    /// see it.
+    /// see it. The last [`RESERVE_FRAMES`] are the kernel heap's, whose small allocations cannot fail.
     pub fn new_dirty(owner: Owner) -> Result<Self, OutOfMemory> {
-        if should_fail() {
+        if should_fail() || owner != Owner::Heap && count(Owner::Free) <= RESERVE_FRAMES {
             return Err(OutOfMemory);
         }
         let number = buddy::alloc_frame()?;

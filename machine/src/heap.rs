@@ -5,7 +5,8 @@
 //! std's.
 //!
 //! A failed small allocation cannot be reported by `Box::new` in stable Rust, so it must not happen: calls
-//! and faults check [`has_reserve`] before they begin. What can be large grows through `try_reserve`.
+//! and faults check [`has_reserve`] before they begin, and only small allocations get the last
+//! [`RESERVE_FRAMES`]. What can be large grows through `try_reserve`.
 
 #[cfg(target_os = "none")]
 mod slab;
@@ -15,7 +16,8 @@ pub(crate) use slab::init_magazines;
 
 use crate::frame::{self, Owner};
 
-/// Frames that small allocations may use up after a caller found [`has_reserve`] true.
+/// Frames that are left to small allocations of the heap: no [`Frame`](crate::frame::Frame) for anybody else and
+/// no large block of the heap is taken out of them.
 pub const RESERVE_FRAMES: usize = 64;
 
 /// Whether a bounded piece of kernel work may begin: enough frames are free that its small allocations cannot

@@ -2,10 +2,11 @@
 
 use machine::address::PAGE_SIZE;
 use machine::frame::{Frame, OutOfMemory, Owner, count, fail_after, total};
+use machine::heap::RESERVE_FRAMES;
 use machine::hosted;
 
-fn frames(most: usize) -> Vec<Frame> {
-    (0..most).map_while(|_| Frame::new_dirty(Owner::User).ok()).collect()
+fn frames(owner: Owner, most: usize) -> Vec<Frame> {
+    (0..most).map_while(|_| Frame::new_dirty(owner).ok()).collect()
 }
 
 #[test]
@@ -15,10 +16,12 @@ fn all_memory_can_be_had_and_comes_back() {
         let free = count(Owner::Free);
         assert_eq!(total(), free + count(Owner::Kernel));
         for _ in 0..3 {
-            let all = frames(usize::MAX);
+            let mut all = frames(Owner::User, usize::MAX);
+            assert_eq!((count(Owner::Free), count(Owner::User)), (RESERVE_FRAMES, free - RESERVE_FRAMES));
+            assert_eq!(Frame::new(Owner::User), Err(OutOfMemory), "the rest is for the heap");
+            all.extend((0..RESERVE_FRAMES).map(|_| Frame::new_dirty(Owner::Heap).unwrap()));
             assert_eq!(all.len(), free);
-            assert_eq!((count(Owner::Free), count(Owner::User)), (0, free));
-            assert_eq!(Frame::new(Owner::User), Err(OutOfMemory));
+            assert_eq!(Frame::new(Owner::Heap), Err(OutOfMemory));
             let mut addresses: Vec<_> = all.iter().map(|frame| frame.address()).collect();
             addresses.sort();
             addresses.dedup();
@@ -34,7 +37,7 @@ fn frames_freed_in_any_order_are_merged_into_blocks_again() {
     hosted::set_memory(8 << 20);
     hosted::run(1, 1, || {
         use machine::task::Task;
-        let mut all = frames(usize::MAX);
+        let mut all = frames(Owner::Heap, usize::MAX);
         // Every second one first: no two neighbours are free, so no stack (a block of four) can be had.
         all.sort_by_key(|frame| frame.address());
         let mut rest = Vec::new();

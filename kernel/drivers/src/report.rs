@@ -71,40 +71,49 @@ pub fn line(text: &str) {
     }
 }
 
-/// Sends a line in the middle of a panic, without interrupts.
-pub fn panic_line(text: &str) {
+/// Sends a line in the middle of a panic: without interrupts, and without memory, since whoever has the heap's lock may have
+/// been stopped.
+pub fn panic_line(text: fmt::Arguments<'_>) {
+    let _ = fmt::Write::write_fmt(&mut PanicLine, text);
+    force(b"\n");
+}
+
+fn force(bytes: &[u8]) {
     if let Some(port) = PORT.get() {
-        port.force(text.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }).chain([b'\n']));
+        port.force(bytes);
     }
 }
 
-/// Writes text as `log` lines of a panic's report.
+/// The rest of a line; newlines in it become spaces.
+struct PanicLine;
+
+impl fmt::Write for PanicLine {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (number, piece) in text.split('\n').enumerate() {
+            if number > 0 {
+                force(b" ");
+            }
+            force(piece.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+/// Writes text as `log` lines of a panic's report, in the same way.
+#[derive(Default)]
 pub struct LogLines {
-    line: String,
-}
-
-impl LogLines {
-    /// Nothing written yet.
-    pub fn new() -> Self {
-        Self { line: String::new() }
-    }
-}
-
-impl Default for LogLines {
-    fn default() -> Self {
-        Self::new()
-    }
+    has_begun: bool,
 }
 
 impl fmt::Write for LogLines {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for letter in text.chars() {
-            if letter == '\n' {
-                panic_line(&format!("log {}", self.line.trim()));
-                self.line.clear();
-            } else {
-                self.line.push(letter);
+        for piece in text.split_inclusive('\n') {
+            let piece = if self.has_begun { piece } else { piece.trim_start_matches(' ') };
+            if !self.has_begun && !piece.is_empty() {
+                force(b"log ");
             }
+            force(piece.as_bytes());
+            self.has_begun = !piece.is_empty() && !piece.ends_with('\n');
         }
         Ok(())
     }

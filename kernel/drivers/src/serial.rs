@@ -179,10 +179,12 @@ impl Port {
 
     /// Sends bytes after those that wait, without interrupts, for a panic, when all other processors have stopped.
     /// Nothing is sent if the port is held, since its holder will never let go.
-    pub fn force(&self, bytes: impl Iterator<Item = u8>) {
+    pub fn force(&self, bytes: &[u8]) {
         let Some(mut state) = self.state.try_lock() else { return };
-        let waiting: Vec<u8> = state.output.drain(..).collect();
-        for byte in waiting.into_iter().chain(bytes) {
+        while let Some(byte) = state.output.pop_front() {
+            state.send_now(byte);
+        }
+        for &byte in bytes {
             state.send_now(byte);
         }
     }

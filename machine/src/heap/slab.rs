@@ -23,6 +23,7 @@ use crate::address::{PAGE_SHIFT, PAGE_SIZE, PhysicalAddress};
 use crate::arch;
 use crate::cpu::PerCpu;
 use crate::frame::{self, Owner, Record};
+use crate::heap::RESERVE_FRAMES;
 use crate::sync::{Irq, Rank, SpinLock, disable_preemption};
 
 /// Object sizes, in bytes. Powers of two are aligned to themselves.
@@ -81,6 +82,14 @@ const _: () = assert!(SIZES[0] == 16 && SIZES[1] == 32 && SIZES[2] == 48 && SIZE
 fn order_of(layout: Layout) -> usize {
     let len = layout.size().max(layout.align());
     len.div_ceil(PAGE_SIZE).next_power_of_two().trailing_zeros() as usize
+}
+
+/// Blocks of this order and above (32 KiB) are not small: whoever asks for one can be told that there is none.
+const LARGE_ORDER: usize = 3;
+
+/// Whether a block of this order leaves the reserve alone, as far as it has to.
+fn leaves_reserve(order: usize) -> bool {
+    order < LARGE_ORDER || frame::count(Owner::Free) >= (1 << order) + RESERVE_FRAMES
 }
 
 fn number_of(object: *mut u8) -> usize {
@@ -235,6 +244,7 @@ unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class_of(layout) {
             Some(class) => alloc_small(class).map_or(ptr::null_mut(), |object| object.0),
+            None if !leaves_reserve(order_of(layout)) => ptr::null_mut(),
             None => match frame::alloc_block(order_of(layout), Owner::Heap) {
                 Ok(number) => arch::physical_to_pointer(PhysicalAddress((number as u64) << PAGE_SHIFT)),
                 Err(_) => ptr::null_mut(),
