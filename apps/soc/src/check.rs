@@ -93,7 +93,7 @@ pub fn recording(expectation: &Expectation, image: Vec<u8>) -> Result<Recording,
         inputs.extend(given.pins.map(|levels| (given.cycle, Input::Pins(levels))));
     }
     inputs.sort_by_key(|(cycle, _)| *cycle);
-    let quirks = if expectation.compat { Quirks::ORIGINAL } else { Quirks::default() };
+    let quirks = Quirks::chosen(expectation.compat);
     let (seed, end) = (expectation.seed, expectation.cycles);
     Ok(Recording { image, quirks, seed, disk: Vec::new(), inputs, end })
 }

@@ -15,6 +15,7 @@ pub mod node;
 pub mod outcome;
 mod pace;
 pub mod source;
+mod start;
 pub mod terminal;
 
 pub use commands::dispatch;

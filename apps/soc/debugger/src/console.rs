@@ -2,7 +2,7 @@
 
 use crate::debugger::{Debugger, Goal};
 use crate::expression::Expression;
-use crate::inspect::{disassembly, memory_text, registers_text};
+use crate::inspect::{bank_text, disassembly, located, memory_text, registers_text};
 use crate::points::Access;
 use soc_machine::{Bank, Input};
 use std::fmt::Write as _;
@@ -82,7 +82,7 @@ fn inspect(debugger: &mut Debugger, command: &str, rest: &str) -> Option<Result<
     Some(match command {
         "help" | "h" | "?" => Ok(HELP.to_owned()),
         "regs" => Ok(registers_text(debugger.machine())),
-        "iregs" => Ok(bank_text(debugger, Bank::Interrupt)),
+        "iregs" => Ok(bank_text(debugger.machine().cpu().bank_registers(Bank::Interrupt))),
         "mem" => memory(debugger, rest),
         "disas" => disassemble(debugger, rest),
         "print" | "p" => value(debugger, rest).map(|value| format!("{value} 0x{value:x}\n")),
@@ -116,16 +116,6 @@ fn change(debugger: &mut Debugger, command: &str, rest: &str) -> Option<Result<S
     })
 }
 
-fn bank_text(debugger: &Debugger, bank: Bank) -> String {
-    let registers = debugger.machine().cpu().bank_registers(bank);
-    let mut text = String::new();
-    for (number, value) in registers.iter().enumerate() {
-        let end = if number % 4 == 3 { "\n" } else { "  " };
-        let _ = write!(text, "{:>3} {value:08x}{end}", format!("r{number}"));
-    }
-    text
-}
-
 fn memory(debugger: &Debugger, rest: &str) -> Result<String, String> {
     let (address, len) = pair(rest);
     let address = value(debugger, address)? as u32;
@@ -140,19 +130,10 @@ fn disassemble(debugger: &Debugger, rest: &str) -> Result<String, String> {
     Ok(disassembly(debugger, address, count))
 }
 
-/// `label+8` for an address, if there is a label before it.
-fn place(debugger: &Debugger, address: u32) -> String {
-    match debugger.symbols().before(address) {
-        Some((name, 0)) => format!(" {name}"),
-        Some((name, distance)) => format!(" {name}+0x{distance:x}"),
-        None => String::new(),
-    }
-}
-
 fn stack(debugger: &Debugger) -> String {
     let mut text = String::new();
     for (depth, frame) in debugger.frames().iter().enumerate() {
-        let _ = writeln!(text, "#{depth} {:08x}{}", frame.address, place(debugger, frame.address));
+        let _ = writeln!(text, "#{depth} {}", located(debugger, frame.address));
     }
     text
 }
@@ -172,13 +153,7 @@ fn profile(debugger: &mut Debugger, cycles: u64) -> String {
     let mut text = format!("the last {counted} cycles\n");
     for row in rows {
         let share = row.count as f64 * 100.0 / counted.max(1) as f64;
-        let _ = writeln!(
-            text,
-            "{share:5.1} %  {:>12}  {:08x}{}",
-            row.count,
-            row.address,
-            place(debugger, row.address)
-        );
+        let _ = writeln!(text, "{share:5.1} %  {:>12}  {}", row.count, located(debugger, row.address));
     }
     text
 }
@@ -188,13 +163,8 @@ fn points(debugger: &Debugger) -> String {
     for point in debugger.breakpoints() {
         let condition =
             point.condition.as_ref().map_or(String::new(), |condition| format!(" if {condition}"));
-        let _ = writeln!(
-            text,
-            "{} break {:08x}{}{condition}",
-            point.id,
-            point.address,
-            place(debugger, point.address)
-        );
+        let at = located(debugger, point.address);
+        let _ = writeln!(text, "{} break {at}{condition}", point.id);
     }
     for point in debugger.watchpoints() {
         let access = match point.access {
@@ -236,7 +206,7 @@ fn set_breakpoint(debugger: &mut Debugger, rest: &str) -> Result<String, String>
         .transpose()
         .map_err(|error| error.to_string())?;
     let id = debugger.set_breakpoint(address, condition);
-    Ok(format!("breakpoint {id} at {address:08x}{}\n", place(debugger, address)))
+    Ok(format!("breakpoint {id} at {}\n", located(debugger, address)))
 }
 
 fn set_watchpoint(debugger: &mut Debugger, rest: &str) -> Result<String, String> {

@@ -208,6 +208,14 @@ impl Debugger {
         id
     }
 
+    /// Deletes the first breakpoint at an address, or sets one where there is none.
+    pub fn toggle_breakpoint(&mut self, address: u32) {
+        match self.points.breakpoints.iter().find(|point| point.address == address).map(|point| point.id) {
+            Some(id) => drop(self.delete(id)),
+            None => drop(self.set_breakpoint(address, None)),
+        }
+    }
+
     /// Sets a watchpoint; gives its id.
     pub fn set_watchpoint(&mut self, address: u32, len_bytes: u32, access: Access) -> u32 {
         let id = self.points.next_id();

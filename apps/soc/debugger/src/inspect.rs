@@ -6,14 +6,29 @@ use soc_machine::encoding::WORD_BYTES;
 use soc_machine::{Bank, FLAG_C, FLAG_E, FLAG_I, FLAG_Z, Machine, Power};
 use std::fmt::Write as _;
 
-/// Registers of the bank in use, flags, bank, cycle.
-pub fn registers_text(machine: &Machine) -> String {
-    let cpu = machine.cpu();
+/// An address, and `label+0x8` behind it if there is a label before it.
+pub fn located(debugger: &Debugger, address: u32) -> String {
+    match debugger.symbols().before(address) {
+        Some((name, 0)) => format!("{address:08x} {name}"),
+        Some((name, distance)) => format!("{address:08x} {name}+0x{distance:x}"),
+        None => format!("{address:08x}"),
+    }
+}
+
+/// Sixteen registers, four in a row.
+pub(crate) fn bank_text(registers: &[u32; 16]) -> String {
     let mut text = String::new();
-    for (number, value) in cpu.registers().iter().enumerate() {
+    for (number, value) in registers.iter().enumerate() {
         let end = if number % 4 == 3 { "\n" } else { "  " };
         let _ = write!(text, "{:>3} {value:08x}{end}", format!("r{number}"));
     }
+    text
+}
+
+/// Registers of the bank in use, flags, bank, cycle.
+pub fn registers_text(machine: &Machine) -> String {
+    let cpu = machine.cpu();
+    let mut text = bank_text(cpu.registers());
     let flag = |bit, letter| if cpu.flags() & bit != 0 { letter } else { '-' };
     let bank = if cpu.bank() == Bank::Generic { "generic" } else { "interrupt" };
     let power = match cpu.power() {

@@ -32,7 +32,7 @@ mod travel;
 pub use console::{Answer, HELP, execute};
 pub use debugger::{Debugger, Goal, Progress, Stopped};
 pub use expression::{Expression, ExpressionError};
-pub use inspect::{disassembly, memory_text, registers_text};
+pub use inspect::{disassembly, located, memory_text, registers_text};
 pub use points::{Access, Breakpoint, Watchpoint};
 pub use profile::ProfileRow;
 pub use stack::Frame;

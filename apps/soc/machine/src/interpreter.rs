@@ -13,32 +13,26 @@ impl Machine {
     ///
     /// A breakpoint at the very first instruction is passed over, so that a stopped machine can go on.
     pub fn run(&mut self, until: u64) -> Stop {
-        let start = self.first_instruction();
-        while self.cpu.cycle < until {
-            if self.cpu.power != Power::Running {
-                if let Some(stop) = self.idle(until) {
-                    return stop;
-                }
-                continue;
+        self.run_by(until, &mut Unobserved, |machine| {
+            if machine.ready_interrupt().is_none() {
+                machine.burst(machine.horizon(until));
             }
-            if self.ready_interrupt().is_none() {
-                self.burst(self.horizon(until));
-                if self.cpu.cycle >= until {
-                    break;
-                }
-            }
-            if self.stops_here(start) {
-                return Stop::Breakpoint;
-            }
-            if let Some(stop) = self.step(&mut Unobserved) {
-                return stop;
-            }
-        }
-        Stop::Cycle
+        })
     }
 
     /// Like [`Machine::run`], but tells an observer of every step: slower, for watchpoints and profiles.
     pub fn run_observed<O: Observer>(&mut self, until: u64, observer: &mut O) -> Stop {
+        self.run_by(until, observer, |_| {})
+    }
+
+    /// Runs by single steps, before each of which `sprint` may run ahead.
+    #[inline(always)]
+    fn run_by<O: Observer>(
+        &mut self,
+        until: u64,
+        observer: &mut O,
+        mut sprint: impl FnMut(&mut Self),
+    ) -> Stop {
         let start = self.first_instruction();
         while self.cpu.cycle < until {
             if self.cpu.power != Power::Running {
@@ -46,6 +40,10 @@ impl Machine {
                     return stop;
                 }
                 continue;
+            }
+            sprint(self);
+            if self.cpu.cycle >= until {
+                break;
             }
             if self.stops_here(start) {
                 return Stop::Breakpoint;

@@ -33,6 +33,11 @@ impl Quirks {
         assembler_limits: true,
     };
 
+    /// The original's faults, or none.
+    pub fn chosen(is_original: bool) -> Self {
+        if is_original { Self::ORIGINAL } else { Self::default() }
+    }
+
     /// All switches as bits, in the order of declaration: how a saved state keeps them.
     pub const fn to_bits(self) -> u8 {
         self.below_is_never_true as u8

@@ -3,11 +3,11 @@
 use crate::arguments::Debug;
 use crate::failure::Failure;
 use crate::outcome::STATUS_FAILURE;
-use crate::source::{self, load, print};
+use crate::source::print;
+use crate::start;
 use crate::terminal;
 use soc_assembler::Symbols;
 use soc_debugger::{Answer, Debugger, execute, gdb};
-use soc_machine::{Quirks, Recording};
 use std::io::BufRead as _;
 use std::net::TcpListener;
 use std::path::Path;
@@ -31,19 +31,12 @@ pub(super) fn debug(options: &Debug) -> Result<u8, Failure> {
 /// The debugger at power-on; and the source, for the terminal to show.
 fn prepare(options: &Debug) -> Result<(Debugger, terminal::SourceText), String> {
     if let Some(path) = &options.replay {
-        let recording =
-            Recording::load(&source::read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
-        let machine = recording.machine().map_err(|error| error.to_string())?;
+        let (machine, recording) = start::from_recording(path)?;
         let debugger = Debugger::with_inputs(machine, Symbols::default(), Vec::new(), recording.inputs);
         return Ok((debugger, terminal::SourceText::default()));
     }
     let path = options.program.as_deref().unwrap_or(Path::new("-"));
-    let loaded = load(path, options.machine.compat)?;
-    let quirks = if options.machine.compat { Quirks::ORIGINAL } else { Quirks::default() };
-    let disk = options.machine.disk.as_deref().map(source::read).transpose()?.unwrap_or_default();
-    let recording =
-        Recording { image: loaded.image, quirks, seed: options.machine.seed, disk, ..Recording::default() };
-    let machine = recording.machine().map_err(|error| error.to_string())?;
+    let (machine, _, loaded) = start::from_program(path, &options.machine)?;
     let lines = loaded
         .assembly
         .as_ref()

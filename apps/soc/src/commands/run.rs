@@ -5,9 +5,10 @@ use crate::failure::Failure;
 use crate::node::{self, Config, Node};
 use crate::outcome::Outcome;
 use crate::pace::Pace;
-use crate::source::{self, load};
+use crate::source;
+use crate::start;
 use soc_machine::map::{CLOCK_HZ, GRAPHICS_HEIGHT, GRAPHICS_WIDTH};
-use soc_machine::{Input, Machine, Quirks, Recording, Stop};
+use soc_machine::{Input, Machine, Recording, Stop};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -42,10 +43,7 @@ pub(super) fn run(options: &Run) -> Result<u8, Failure> {
 /// The machine at its start, and all that it will be given.
 fn prepare(options: &Run) -> Result<(Machine, Recording), String> {
     if let Some(path) = &options.replay {
-        let recording =
-            Recording::load(&source::read(path)?).map_err(|error| format!("{}: {error}", path.display()))?;
-        let machine = recording.machine().map_err(|error| error.to_string())?;
-        return Ok((machine, recording));
+        return start::from_recording(path);
     }
     let end = options.cycles.unwrap_or(FOR_EVER);
     let (start, machine, mut recording) = match (&options.load_state, &options.program) {
@@ -55,12 +53,8 @@ fn prepare(options: &Run) -> Result<(Machine, Recording), String> {
             (machine.cpu().cycle(), machine, Recording::default())
         }
         (None, Some(path)) => {
-            let image = load(path, options.machine.compat)?.image;
-            let quirks = if options.machine.compat { Quirks::ORIGINAL } else { Quirks::default() };
-            let disk = options.machine.disk.as_deref().map(source::read).transpose()?.unwrap_or_default();
-            let recording =
-                Recording { image, quirks, seed: options.machine.seed, disk, ..Recording::default() };
-            (0, recording.machine().map_err(|error| error.to_string())?, recording)
+            let (machine, recording, _) = start::from_program(path, &options.machine)?;
+            (0, machine, recording)
         }
         (None, None) => return Err("name a program, or --load-state, or --replay".to_owned()),
     };

@@ -110,7 +110,7 @@ impl Terminal {
             KeyCode::F(2) => {
                 self.focus = if self.focus == Focus::Commands { Focus::Machine } else { Focus::Commands };
             }
-            KeyCode::F(9) => self.toggle_breakpoint(),
+            KeyCode::F(9) => self.debugger.toggle_breakpoint(self.debugger.machine().cpu().ip()),
             KeyCode::Esc if self.debugger.is_busy() => {
                 self.debugger.cancel();
                 self.progress = None;
@@ -126,20 +126,6 @@ impl Terminal {
     fn start(&mut self, goal: Goal) {
         self.is_resumed_by_keys = goal == Goal::Continue;
         self.debugger.start(goal);
-    }
-
-    fn toggle_breakpoint(&mut self) {
-        let here = self.debugger.machine().cpu().ip();
-        let found =
-            self.debugger.breakpoints().iter().find(|point| point.address == here).map(|point| point.id);
-        match found {
-            Some(id) => {
-                self.debugger.delete(id);
-            }
-            None => {
-                self.debugger.set_breakpoint(here, None);
-            }
-        }
     }
 
     fn key_to_machine(&mut self, code: KeyCode) {

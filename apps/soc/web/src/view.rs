@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use soc_assembler::instruction_text;
-use soc_debugger::{Debugger, Stopped};
+use soc_debugger::{Debugger, Stopped, located};
 use soc_machine::{Bank, FLAG_C, FLAG_E, FLAG_I, FLAG_Z, Power};
 
 /// Bytes in a row of memory.
@@ -60,7 +60,7 @@ pub(crate) fn view(
         "input_pins": machine.input_pins(),
         "breakpoints": debugger.breakpoints().iter().map(|point| point.address).collect::<Vec<_>>(),
         "breakpoint_lines": breakpoint_lines(debugger),
-        "stack": debugger.frames().iter().map(|frame| place(debugger, frame.address)).collect::<Vec<_>>(),
+        "stack": debugger.frames().iter().map(|frame| located(debugger, frame.address)).collect::<Vec<_>>(),
         "code": code_rows(debugger, code.0, code.1),
         "memory": memory_rows(debugger, memory.0, memory.1),
         "snapshots": snapshots,
@@ -75,14 +75,6 @@ fn breakpoint_lines(debugger: &Debugger) -> Vec<u32> {
         .filter_map(|point| debugger.source_line(point.address))
         .map(|line| line.line)
         .collect()
-}
-
-fn place(debugger: &Debugger, address: u32) -> String {
-    match debugger.symbols().before(address) {
-        Some((name, 0)) => format!("{address:08x} {name}"),
-        Some((name, distance)) => format!("{address:08x} {name}+{distance:x}"),
-        None => format!("{address:08x}"),
-    }
 }
 
 fn code_rows(debugger: &Debugger, from: Option<u32>, rows: u32) -> Vec<Value> {

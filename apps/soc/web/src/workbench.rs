@@ -81,7 +81,7 @@ impl Workbench {
         match request {
             Request::Assemble { source, compat } => return Ok(self.assemble(&source, compat)),
             Request::Load { seed } => {
-                let quirks = if self.is_compat { Quirks::ORIGINAL } else { Quirks::default() };
+                let quirks = Quirks::chosen(self.is_compat);
                 // Breakpoints stay at their addresses.
                 let points: Vec<u32> =
                     self.debugger.breakpoints().iter().map(|point| point.address).collect();
@@ -99,7 +99,7 @@ impl Workbench {
                 self.debugger.cancel();
                 self.progress = None;
             }
-            Request::ToggleBreakpoint { address } => self.toggle_breakpoint(address),
+            Request::ToggleBreakpoint { address } => self.debugger.toggle_breakpoint(address),
             Request::Key { code } => self.debugger.give(Input::Key(code)),
             Request::Serial { text } => text.bytes().for_each(|byte| self.debugger.give(Input::Serial(byte))),
             Request::Pins { levels } => self.debugger.give(Input::Pins(levels)),
@@ -130,19 +130,6 @@ impl Workbench {
             }
         }
         Ok(json!({}))
-    }
-
-    fn toggle_breakpoint(&mut self, address: u32) {
-        let found =
-            self.debugger.breakpoints().iter().find(|point| point.address == address).map(|point| point.id);
-        match found {
-            Some(id) => {
-                self.debugger.delete(id);
-            }
-            None => {
-                self.debugger.set_breakpoint(address, None);
-            }
-        }
     }
 
     fn assemble(&mut self, source: &str, is_compat: bool) -> Value {
