@@ -22,6 +22,8 @@ pub enum Command {
     Test(Test),
     /// Measure Hob beside Linux on the same emulated machine and keep the figures in docs/figures
     Bench(Bench),
+    /// Print the system calls: number, name, how much of each is there
+    Abi,
     /// Check format, lints, the floors of the crates, and the figures in check.toml
     Check,
     /// Build the home hub and run it on this machine, as `./hob hub --demo`

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Run(run) => commands::run::run(&workspace, &run),
         Command::Image(image) => commands::image::run(&workspace, &image),
         Command::Bench(bench) => commands::bench::run(&workspace, &bench),
+        Command::Abi => commands::abi::run(&workspace),
         Command::Check => commands::check::run(&workspace),
         Command::Hub { arguments } => commands::hub::run(&workspace, &arguments),
         Command::Soc { arguments } => commands::soc::run(&workspace, &arguments),

@@ -33,6 +33,27 @@ fn list() -> String {
 }
 
 #[test]
+fn every_number_of_linux_is_listed_once_and_in_order() {
+    let listed: Vec<_> = documentation().map(|(number, name, _)| (number, name)).collect();
+    assert!(listed.is_sorted_by_key(|(number, _)| *number));
+    let numbered: Vec<_> =
+        (0..1024).filter_map(|number| Some((number, abi::syscall::name(u64::from(number))?))).collect();
+    assert_eq!(listed, numbered);
+}
+
+#[test]
+fn a_call_that_is_in_part_there_says_what_is_missing() {
+    for (_, name, entry) in documentation() {
+        match entry.completeness {
+            Completeness::Part(text) => {
+                assert!(entry.completeness.to_string().ends_with(text) && !text.is_empty(), "{name}");
+            }
+            completeness => assert!(!completeness.to_string().contains(':'), "{name}"),
+        }
+    }
+}
+
+#[test]
 fn the_page_of_calls_is_that_of_the_table() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/traps-and-calls.md");
     let page = fs::read_to_string(&path).unwrap();

@@ -1,5 +1,7 @@
 //! The call table: number -> handler -> what becomes of an interruption -> how complete it is. The only place that names a call's number.
 
+use core::fmt;
+
 use abi::Errno;
 use abi::syscall::{self, COUNT};
 
@@ -35,6 +37,16 @@ pub enum Completeness {
     Part(&'static str),
     /// Nothing: ENOSYS.
     Missing,
+}
+
+impl fmt::Display for Completeness {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => out.write_str("whole"),
+            Self::Part(text) => write!(out, "in part: {text}"),
+            Self::Missing => out.write_str("not there"),
+        }
+    }
 }
 
 /// A call.
