@@ -1,8 +1,8 @@
 //! `hub`: the command line.
 
 use clap::{Parser, Subcommand};
-use house::Clock;
-use hub::{Config, local, maintain, start};
+use house::{Clock, Method};
+use hub::{Config, Running, local, maintain, start};
 use serde_json::Value;
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ enum Order {
     Check { file: PathBuf },
     /// The running hub in figures.
     Status,
-    /// The devices that the running hub knows.
+    /// The devices that the hub knows.
     Nodes,
     /// Copy everything to one file, verified; while the hub runs or not.
     Backup {
@@ -49,12 +49,12 @@ enum Order {
         #[arg(long)]
         passphrase_file: Option<PathBuf>,
     },
-    /// Users of the running hub.
+    /// Users of the hub.
     #[command(subcommand)]
     User(UserOrder),
     /// The configuration in force, to start a file from.
     ExportConfig,
-    /// The OpenAPI document of the running hub.
+    /// The OpenAPI document of the hub; of its own functions only when none runs.
     ExportOpenapi,
 }
 
@@ -95,9 +95,15 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     if arguments.demo {
         demonstrate(&mut config, arguments.state.is_some());
     }
-    let socket = start::socket_file(&config);
     match &arguments.command {
-        None => serve(&config, arguments.demo, arguments.json_logs),
+        None => {
+            let served = serve(&config, arguments.demo, arguments.json_logs);
+            if arguments.demo && arguments.state.is_none() {
+                // What was only for show goes; when it cannot, the system clears its scratch folder some day.
+                let _ = std::fs::remove_dir_all(&config.state);
+            }
+            served
+        }
         Some(Order::Backup { file, passphrase_file }) => {
             println!(
                 "{}",
@@ -123,7 +129,7 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             print!("{}", config.to_toml()?);
             Ok(())
         }
-        Some(order) => speak(order, &socket),
+        Some(order) => speak(order, &config),
     }
 }
 
@@ -142,8 +148,7 @@ fn demonstrate(config: &mut Config, has_state: bool) {
     config.place.latitude.get_or_insert(48.86);
     config.place.longitude.get_or_insert(2.35);
     config.devices.accept_all = true;
-    config.modules.dwn.port = hub::demo::PORT;
-    config.modules.dwn.interface = std::net::Ipv4Addr::LOCALHOST;
+    hub::demo::furnish(config);
 }
 
 fn serve(config: &Config, is_demo: bool, json_logs: bool) -> Result<(), Box<dyn Error>> {
@@ -155,33 +160,46 @@ fn serve(config: &Config, is_demo: bool, json_logs: bool) -> Result<(), Box<dyn 
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let mut running = hub::start(config, Clock::default()).await?;
-        let _devices = if is_demo { hub::demo::devices(config.modules.dwn.port)? } else { Vec::new() };
-        println!("http://{}  (functions: /api, state: {})", running.http, config.state.display());
-        if let Some(https) = running.https {
-            println!("https://{https}  (the authority's certificate: /ca.crt)");
-        }
-        if let Some(code) = running.setup_code.as_ref().filter(|_| !config.server.open_door) {
-            println!(
-                "first administrator: POST /api/setup with code {code}, or: hub user add NAME --role admin"
-            );
-        }
         let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        let ended = tokio::select! {
-            () = running.ended() => Err("a part of the hub ended".into()),
-            _ = terminate.recv() => Ok(()),
-            _ = tokio::signal::ctrl_c() => Ok(()),
-        };
-        running.stop().await;
-        ended
+        loop {
+            let mut running = hub::start(config, Clock::default()).await?;
+            let _devices = if is_demo { hub::demo::devices(config).await? } else { Vec::new() };
+            greet(config, &running);
+            let goes_on = tokio::select! {
+                starts_anew = running.over() => match starts_anew {
+                    true => Ok(true),
+                    false => Err("a part of the hub ended".into()),
+                },
+                _ = terminate.recv() => Ok(false),
+                _ = tokio::signal::ctrl_c() => Ok(false),
+            };
+            running.stop().await;
+            match goes_on {
+                Ok(true) => tracing::info!("the hub starts anew"),
+                Ok(false) => return Ok(()),
+                Err(reason) => return Err(reason),
+            }
+        }
     })
 }
 
-/// Asks the running hub and prints the answer.
-fn speak(order: &Order, socket: &Path) -> Result<(), Box<dyn Error>> {
-    let ask = |path: &str| local::call(socket, "GET", path, None);
+/// Says where the hub is, and how its first administrator is made.
+fn greet(config: &Config, running: &Running) {
+    println!("http://{}  (functions: /api, state: {})", running.http, config.state.display());
+    if let Some(https) = running.https {
+        println!("https://{https}  (the authority's certificate: /ca.crt)");
+    }
+    if let Some(code) = running.setup_code.as_ref().filter(|_| !config.server.open_door) {
+        println!("first administrator: POST /api/setup with code {code}, or: hub user add NAME --role admin");
+    }
+}
+
+/// Asks the hub and prints the answer.
+fn speak(order: &Order, config: &Config) -> Result<(), Box<dyn Error>> {
+    let ask = |path: &str| maintain::ask(config, Method::Get, path, None);
     match order {
-        Order::Status => print(&ask("/api/status")?),
+        // The figures of a hub that does not run would be none.
+        Order::Status => print(&local::call(&start::socket_file(config), "GET", "/api/status", None)?),
         Order::ExportOpenapi => print(&ask("/api/openapi.json")?),
         Order::Nodes => {
             for device in ask("/api/devices")?.as_array().into_iter().flatten() {

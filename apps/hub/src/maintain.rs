@@ -3,10 +3,15 @@
 use crate::Config;
 use crate::local::{self, LocalError};
 use crate::start::{socket_file, store_file};
+use house::function::Content;
+use house::{Clock, House, Memory, Method, Principal, Reply, Status};
+use hub_server::Users;
+use hub_store::backup::Summary;
 use hub_store::{Options, Store, backup, sealed};
 use serde_json::{Value, json};
 use std::error::Error;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Makes a backup and puts it at `to`.
@@ -55,39 +60,109 @@ pub fn back_up(config: &Config, to: &Path, pass: Option<&str>) -> Result<String,
 pub fn restore(config: &Config, from: &Path, pass: Option<&str>) -> Result<String, Box<dyn Error>> {
     match local::call(&socket_file(config), "GET", "/api/health", None) {
         Err(LocalError::NotRunning) => {}
-        _ => return Err("a hub runs on this state folder: stop it first".into()),
+        _ => {
+            return Err(
+                "a hub runs on this state folder: stop it, or ask it: POST /api/backups/{id}/restore".into(),
+            );
+        }
     }
     std::fs::create_dir_all(&config.state)?;
-    let store = store_file(config);
-    let scratch = store.with_extension("restored");
-    if sealed::is_sealed(from)? {
-        sealed::open(from, &scratch, pass.ok_or("this backup is sealed: give --passphrase-file")?)?;
-    } else {
-        std::fs::copy(from, &scratch)?;
-    }
-    let summary = backup::verify(&scratch).inspect_err(|_| {
-        let _ = std::fs::remove_file(&scratch);
-    })?;
-    if summary.version > hub_store::schema::VERSION {
-        return Err("the backup is of a newer hub".into());
-    }
-    if store.exists() {
-        std::fs::rename(&store, store.with_extension("before-restore"))?;
-    }
-    std::fs::rename(&scratch, &store)?;
-    std::fs::File::open(&config.state)?.sync_all()?;
-    Ok(format!(
-        "{} rows; the store before is kept as {}",
-        summary.rows,
-        store.with_extension("before-restore").display()
-    ))
+    let summary = prepare(config, from, pass)?;
+    put_in_place(config)?;
+    let before = store_file(config).with_extension("before-restore");
+    Ok(format!("{} rows; the store before is kept as {}", summary.rows, before.display()))
 }
 
-/// Makes or changes a user through the running hub.
+/// A backup that was verified and waits to become the store.
+fn waiting_file(config: &Config) -> PathBuf {
+    store_file(config).with_extension("restored")
+}
+
+/// Unseals and verifies a backup; it becomes the store at the next start.
 ///
 /// # Errors
-/// No hub runs, or it refuses.
-pub fn add_user(config: &Config, name: &str, role: &str, password: &str) -> Result<Value, LocalError> {
+/// In words: the pass phrase, the file, its version.
+pub fn prepare(config: &Config, from: &Path, pass: Option<&str>) -> Result<Summary, String> {
+    let scratch = store_file(config).with_extension("restoring");
+    let work = || {
+        if sealed::is_sealed(from).map_err(|e| e.to_string())? {
+            sealed::open(from, &scratch, pass.ok_or("this backup is sealed: its pass phrase is needed")?)
+                .map_err(|e| e.to_string())?;
+        } else {
+            std::fs::copy(from, &scratch).map_err(|e| e.to_string())?;
+        }
+        let summary = backup::verify(&scratch)?;
+        if summary.version > hub_store::schema::VERSION {
+            return Err("the backup is of a newer hub".to_string());
+        }
+        let file = std::fs::File::open(&scratch).and_then(|file| file.sync_all());
+        file.and_then(|()| std::fs::rename(&scratch, waiting_file(config))).map_err(|e| e.to_string())?;
+        Ok(summary)
+    };
+    work().inspect_err(|_| {
+        // Nothing half is left.
+        let _ = std::fs::remove_file(&scratch);
+    })
+}
+
+/// Makes a backup that waits the store; the store before is kept beside it. Says whether there was one.
+///
+/// # Errors
+/// Another hub has the store, or the files cannot be renamed.
+pub fn put_in_place(config: &Config) -> Result<bool, Box<dyn Error>> {
+    let (store, waiting) = (store_file(config), waiting_file(config));
+    if !waiting.exists() {
+        return Ok(false);
+    }
+    if store.exists() {
+        // Whoever can open it is alone with it.
+        Store::open(&store, Options::default())?.close();
+        std::fs::rename(&store, store.with_extension("before-restore"))?;
+    }
+    std::fs::rename(&waiting, &store)?;
+    std::fs::File::open(&config.state)?.sync_all()?;
+    Ok(true)
+}
+
+/// Asks the running hub; when none runs, the store itself is asked in the same way.
+///
+/// # Errors
+/// The answer is no success, or the store cannot be opened.
+pub fn ask(
+    config: &Config,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, Box<dyn Error>> {
+    match local::call(&socket_file(config), method.name(), path, body) {
+        Err(LocalError::NotRunning) => {}
+        answered => return Ok(answered?),
+    }
+    std::fs::create_dir_all(&config.state)?;
+    let store = Arc::new(Store::open(&store_file(config), Options::default())?);
+    if let Some(trouble) = store.trouble() {
+        return Err(trouble.into());
+    }
+    let memory: Arc<dyn Memory> = store.clone();
+    let house = House::new(memory, Clock::default(), Status::Inbox);
+    crate::api::register(&house, &store, config, &Arc::default());
+    Users::new(house.clone()).register();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let body = body.cloned().unwrap_or(Value::Null);
+    let answer = runtime.block_on(house.call_url(method, path, body, Principal::house()));
+    store.close();
+    match answer {
+        Ok(Reply { content: Content::Json(value), .. }) => Ok(value),
+        Ok(_) => Ok(Value::Null),
+        Err(problem) => Err(problem.to_string().into()),
+    }
+}
+
+/// Makes or changes a user.
+///
+/// # Errors
+/// See [`ask`].
+pub fn add_user(config: &Config, name: &str, role: &str, password: &str) -> Result<Value, Box<dyn Error>> {
     let body = json!({"role": role, "password": password});
-    local::call(&socket_file(config), "PUT", &format!("/api/users/{name}"), Some(&body))
+    ask(config, Method::Put, &format!("/api/users/{name}"), Some(&body))
 }

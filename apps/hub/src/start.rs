@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long the network stays closed for modules that are not ready: one that hangs must not lock people out of the rest.
 const ARMING: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ pub enum StartError {
         space: &'static str,
         id: String,
     },
+    /// A backup that was to become the store could not.
+    Restore(String),
     /// A folder or socket could not be made.
     Io {
         what: String,
@@ -42,6 +44,7 @@ impl std::fmt::Display for StartError {
                 f,
                 "{space}.{id} is in the configuration file and was also made in the hub: rename it in the file, or remove it in the hub"
             ),
+            StartError::Restore(reason) => write!(f, "the backup could not be put in place: {reason}"),
             StartError::Io { what, error } => write!(f, "{what}: {error}"),
         }
     }
@@ -60,20 +63,30 @@ pub struct Running {
     /// The code with which the first administrator is made; none when there is one.
     pub setup_code: Option<String>,
     tasks: JoinSet<()>,
+    /// Somebody wants the hub to start anew.
+    restart: Arc<Notify>,
+    closing: watch::Sender<bool>,
 }
 
 impl Running {
-    /// Ends every task, then commits what waits and closes the store.
+    /// Lets connections end, ends every task, then commits what waits and closes the store.
     pub async fn stop(mut self) {
+        self.closing.send_replace(true);
         self.tasks.shutdown().await;
+        // Every connection holds a receiver. One that does not end is left behind.
+        let _ = timeout(hub_server::listen::ENDING * 2, self.closing.closed()).await;
         let store = self.store.clone();
         // The commit may take as long as the disk does.
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 
-    /// Waits until something that must not end has ended.
-    pub async fn ended(&mut self) {
-        self.tasks.join_next().await;
+    /// Waits until the hub must be stopped: `true` when it is to start anew (a backup is to become its store), `false` when
+    /// something that must not end has ended.
+    pub async fn over(&mut self) -> bool {
+        tokio::select! {
+            () = self.restart.notified() => true,
+            _ = self.tasks.join_next() => false,
+        }
     }
 }
 
@@ -95,6 +108,11 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let io = |what: String| move |error| StartError::Io { what, error };
     // 1. Restore.
     std::fs::create_dir_all(&config.state).map_err(io(format!("the folder {}", config.state.display())))?;
+    match crate::maintain::put_in_place(config) {
+        Ok(true) => tracing::info!("the store is the one of a backup now"),
+        Ok(false) => {}
+        Err(error) => return Err(StartError::Restore(error.to_string())),
+    }
     let store = Arc::new(Store::open(&store_file(config), Options::default()).map_err(StartError::Store)?);
     if let Some(trouble) = store.trouble() {
         tracing::error!(trouble, "the store cannot be used: devices are controlled, nothing is remembered");
@@ -116,7 +134,8 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
 
     // 2. Arm. Modules begin to talk to devices in their tasks; the first of them guards the valves.
     let mut tasks = JoinSet::new();
-    api::register(&house, &store, config);
+    let restart = Arc::new(Notify::new());
+    api::register(&house, &store, config, &restart);
     let mut arming = Vec::new();
     for module in hub_modules::all(&config.modules, &config.place) {
         let (is_armed, arms) = watch::channel(false);
@@ -136,7 +155,14 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let setup_code = users.setup_code();
     let doorkeeper: Arc<dyn Doorkeeper> = if config.server.open_door { Arc::new(Everyone) } else { users };
     let hosts = Hosts::new(config.server.names.clone());
-    let server = Arc::new(Server { house: house.clone(), doorkeeper, hosts, limits: Limits::default() });
+    let (closing, closes) = watch::channel(false);
+    let server = Arc::new(Server {
+        house: house.clone(),
+        doorkeeper,
+        hosts,
+        limits: Limits::default(),
+        closing: closes,
+    });
     let at = config.server.http;
     let taken =
         |at: SocketAddr| io(format!("{at} (is another program there? see [server] of the configuration)"));
@@ -158,7 +184,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let socket = socket_file(config);
     let local = bind_local(&socket).map_err(io(format!("the socket {}", socket.display())))?;
     tasks.spawn(server.serve_local(local));
-    Ok(Running { house, store, http, https, setup_code, tasks })
+    Ok(Running { house, store, http, https, setup_code, tasks, restart, closing })
 }
 
 /// TLS for this machine's names, and the authority's certificate as a function.

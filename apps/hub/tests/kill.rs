@@ -7,47 +7,11 @@ use hob_node::devices::Relays;
 use hub::maintain;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use support::*;
-
-/// A hub as a process of its own.
-struct Process {
-    child: Child,
-    http: SocketAddr,
-}
-
-impl Process {
-    fn start(scratch: &Scratch, port: u16) -> Process {
-        let file = scratch.0.join("hub.toml");
-        let text = format!(
-            "state = {:?}\n[server]\nhttp = \"127.0.0.1:0\"\nopen_door = true\n[devices]\naccept_all = true\n\
-             [modules.dwn]\nport = {port}\ninterface = \"127.0.0.1\"\n",
-            scratch.0.join("state")
-        );
-        std::fs::write(&file, text).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hub"))
-            .arg("--config")
-            .arg(&file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let http =
-            line.strip_prefix("http://").and_then(|l| l.split(' ').next()).and_then(|l| l.parse().ok());
-        Process { child, http: http.unwrap_or_else(|| panic!("the hub said {line:?}")) }
-    }
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
 
 /// The configuration by which the command line finds that process.
 fn config_of(scratch: &Scratch) -> hub::Config {
@@ -85,11 +49,12 @@ struct Promises {
     events: Vec<u64>,
 }
 
-/// Writes until the hub dies; notes what it was promised. `n` makes the content.
-async fn load(at: SocketAddr, promises: Arc<Mutex<Promises>>, mut n: u64) {
+/// Writes until the hub dies; notes what it was promised. `n` makes the content. Each writer has areas of its own: of two that
+/// write the same one, nobody can say whose word is the last.
+async fn load(at: SocketAddr, promises: Arc<Mutex<Promises>>, writer: char, mut n: u64) {
     loop {
         n += 1;
-        let (id, name) = (format!("a{}", n % 17), format!("area {n}"));
+        let (id, name) = (format!("{writer}{}", n % 17), format!("area {n}"));
         let put = request(at, "PUT", &format!("/api/areas/{id}"), "", Some(json!({"name": name}))).await;
         match put {
             Ok(answer) if answer.status == 200 => promises.lock().unwrap().areas.insert(id, name),
@@ -143,7 +108,7 @@ async fn killed_at_random_it_loses_nothing_and_leaves_no_valve_open() {
     let lateness = Lateness::watch();
     let mut random = Random(0x00c0_ffee);
     for round in 0..rounds {
-        let hub = Process::start(&scratch, port);
+        let hub = Process::start(&scratch, port, true);
         let began = Instant::now();
         if round == 0 {
             until("the v2 node is discovered", SOON, async || {
@@ -182,8 +147,8 @@ async fn killed_at_random_it_loses_nothing_and_leaves_no_valve_open() {
         assert!(times.is_sorted(), "round {round}: history is corrupt");
 
         let tasks = [
-            tokio::spawn(load(hub.http, promises.clone(), round * 1_000_000)),
-            tokio::spawn(load(hub.http, promises.clone(), round * 1_000_000 + 500_000)),
+            tokio::spawn(load(hub.http, promises.clone(), 'a', round * 1_000_000)),
+            tokio::spawn(load(hub.http, promises.clone(), 'b', round * 1_000_000 + 500_000)),
             tokio::spawn(water(hub.http, "old", Random(round))),
             tokio::spawn(water(hub.http, "new", Random(round + 1))),
         ];
@@ -196,7 +161,7 @@ async fn killed_at_random_it_loses_nothing_and_leaves_no_valve_open() {
         tokio::time::sleep(Duration::from_millis(random.below(300))).await;
     }
     // The last word: a hub comes back and every valve is shut soon.
-    let hub = Process::start(&scratch, port);
+    let hub = Process::start(&scratch, port, true);
     until("the v1 valves are shut", SOON, async || v1.now() == 0).await;
     until("the v2 valves are shut", SOON, async || v2.now() == 0).await;
     let now_ms = started.elapsed().as_millis() as u64;

@@ -7,11 +7,12 @@ use house::House;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 /// What one client may cost.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +50,12 @@ pub struct Server {
     pub doorkeeper: Arc<dyn Doorkeeper>,
     pub hosts: Hosts,
     pub limits: Limits,
+    /// Becomes true when the hub stops: connections say what they have to say and end.
+    pub closing: watch::Receiver<bool>,
 }
+
+/// How long a connection may take to end when the hub stops.
+pub const ENDING: Duration = Duration::from_secs(2);
 
 /// Where a connection came from.
 #[derive(Clone, Copy, Debug)]
@@ -117,6 +123,7 @@ impl Server {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     let server = self.clone();
+                    // Not ended with this task: when the hub stops, a connection ends by itself.
                     tokio::spawn(async move {
                         server.connection(stream, Peer { address: None, is_secure: true }).await;
                     });
@@ -129,18 +136,35 @@ impl Server {
         }
     }
 
+    /// Waits until the hub stops.
+    pub(crate) async fn closed(&self) {
+        // A sender that is gone means the same.
+        let _ = self.closing.clone().wait_for(|is_closing| *is_closing).await;
+    }
+
     async fn connection<S>(self: Arc<Self>, stream: S, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let service = TowerToHyperService::new(http::router(self.clone(), peer));
-        let served = hyper::server::conn::http1::Builder::new()
+        let serve = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
             .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-            .await;
+            .with_upgrades();
+        let mut serve = pin!(serve);
+        let served = tokio::select! {
+            served = serve.as_mut() => served,
+            () = self.closed() => {
+                // The answer that is on its way is sent; nothing more is read.
+                serve.as_mut().graceful_shutdown();
+                match tokio::time::timeout(ENDING, serve).await {
+                    Ok(served) => served,
+                    Err(_) => return,
+                }
+            }
+        };
         if let Err(error) = served {
             tracing::debug!(%error, "a connection ended badly");
         }

@@ -83,6 +83,7 @@ impl Client {
     }
 
     async fn run(mut self, patterns: Vec<String>) {
+        let server = self.server.clone();
         let mut events = self.subscribe(patterns);
         let mut heard = Instant::now();
         let mut ping_at = heard + PING_EVERY;
@@ -101,6 +102,11 @@ impl Client {
                     None => false,
                 },
                 delivery = events.next() => self.deliver(delivery, &mut events).await,
+                // The client comes again; it finds the hub as it is then.
+                () = server.closed() => {
+                    self.close(close_code::RESTART).await;
+                    false
+                }
                 () = tokio::time::sleep_until(ping_at) => {
                     ping_at += PING_EVERY;
                     if heard.elapsed() > PING_EVERY * 2 {
@@ -204,33 +210,40 @@ pub(crate) async fn server_sent(server: Arc<Server>, peer: Peer, request: Reques
     }
     let patterns = patterns(query(request.uri()).get("patterns").map_or("", String::as_str));
     let events = server.house.bus().subscribe(Filter { patterns, who }, QUEUE);
-    let stream = futures_util::stream::unfold((events, true), |(mut events, is_first)| async move {
-        if is_first {
-            return Some((Ok::<_, std::convert::Infallible>("retry: 1000\n\n".to_string()), (events, false)));
-        }
-        let mut next = match timeout(PING_EVERY, events.next()).await {
-            Ok(delivery) => delivery,
-            Err(_) => return Some((Ok(":\n\n".to_string()), (events, false))),
-        };
-        let mut lines = String::new();
-        for written in 1.. {
-            match next {
-                Delivery::Event(event) => {
-                    lines.push_str("data: ");
-                    lines.push_str(&event.json);
-                    lines.push_str("\n\n");
+    let stream =
+        futures_util::stream::unfold((server, events, true), |(server, mut events, is_first)| async move {
+            if is_first {
+                let greeting = "retry: 1000\n\n".to_string();
+                return Some((Ok::<_, std::convert::Infallible>(greeting), (server, events, false)));
+            }
+            let next = tokio::select! {
+                next = timeout(PING_EVERY, events.next()) => next,
+                () = server.closed() => return None,
+            };
+            let mut next = match next {
+                Ok(delivery) => delivery,
+                Err(_) => return Some((Ok(":\n\n".to_string()), (server, events, false))),
+            };
+            let mut lines = String::new();
+            for written in 1.. {
+                match next {
+                    Delivery::Event(event) => {
+                        lines.push_str("data: ");
+                        lines.push_str(&event.json);
+                        lines.push_str("\n\n");
+                    }
+                    Delivery::Resync { missed } => {
+                        lines
+                            .push_str(&format!("data: {}\n\n", json!({"event": "resync", "missed": missed})));
+                    }
                 }
-                Delivery::Resync { missed } => {
-                    lines.push_str(&format!("data: {}\n\n", json!({"event": "resync", "missed": missed})));
+                match if written < BATCH { events.try_next() } else { None } {
+                    Some(delivery) => next = delivery,
+                    None => break,
                 }
             }
-            match if written < BATCH { events.try_next() } else { None } {
-                Some(delivery) => next = delivery,
-                None => break,
-            }
-        }
-        Some((Ok(lines), (events, false)))
-    });
+            Some((Ok(lines), (server, events, false)))
+        });
     let mut response = Response::new(Body::from_stream(stream));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -1,6 +1,7 @@
 //! Backups: made while the hub runs, with progress; listed, fetched, removed.
 
 use super::add;
+use crate::{Config, maintain};
 use house::function::{Content, Right};
 use house::{Function, House, Method, Problem, Reply};
 use hub_store::{Store, sealed};
@@ -9,6 +10,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
 
 /// Jobs remembered at most.
 const JOBS: usize = 50;
@@ -25,6 +27,8 @@ struct Job {
     #[serde(skip_serializing_if = "Option::is_none")]
     summary: Option<hub_store::backup::Summary>,
     is_sealed: bool,
+    /// Unix milliseconds at which it was begun.
+    made: i64,
 }
 
 #[derive(Clone)]
@@ -34,6 +38,21 @@ struct Jobs {
 }
 
 impl Jobs {
+    /// The jobs of this run, and what earlier runs have left in the folder (only good ones have their final names).
+    fn new(folder: PathBuf) -> Jobs {
+        let mut all = BTreeMap::new();
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
+            let made =
+                i64::from_str_radix(&id, 16).ok().filter(|_| path.extension().is_some_and(|e| e == "hob"));
+            if let Some(made) = made {
+                let is_sealed = sealed::is_sealed(&path).unwrap_or(false);
+                all.insert(id, Job { state: "good".into(), is_sealed, made, ..Job::default() });
+            }
+        }
+        Jobs { folder, all: Arc::new(Mutex::new(all)) }
+    }
     fn edit<T>(&self, edit: impl FnOnce(&mut BTreeMap<String, Job>) -> T) -> T {
         edit(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -42,8 +61,9 @@ impl Jobs {
     }
 }
 
-pub(super) fn register(house: &House, store: &Arc<Store>, state: &Path) {
-    let jobs = Jobs { folder: state.join("backups"), all: Arc::default() };
+pub(super) fn register(house: &House, store: &Arc<Store>, config: &Config, restart: &Arc<Notify>) {
+    let jobs = Jobs::new(config.state.join("backups"));
+    restore(house, &jobs, config, restart);
     let schema = json!({"type": "object", "properties": {"passphrase": {"type": "string"}}});
     let (store, making) = (store.clone(), jobs.clone());
     let make = Function::new(
@@ -54,7 +74,8 @@ pub(super) fn register(house: &House, store: &Arc<Store>, state: &Path) {
             let (store, jobs) = (store.clone(), making.clone());
             Box::pin(async move {
                 let pass = call.body["passphrase"].as_str().map(str::to_string).filter(|p| !p.is_empty());
-                let id = format!("{:x}", house.clock().now_ms());
+                let made = house.clock().now_ms();
+                let id = format!("{made:x}");
                 jobs.edit(|all| {
                     if all.values().any(|job| job.state == "running") {
                         return Err(Problem::new(409, "a backup is being made already"));
@@ -64,7 +85,7 @@ pub(super) fn register(house: &House, store: &Arc<Store>, state: &Path) {
                     }
                     all.insert(
                         id.clone(),
-                        Job { state: "running".into(), is_sealed: pass.is_some(), ..Job::default() },
+                        Job { state: "running".into(), is_sealed: pass.is_some(), made, ..Job::default() },
                     );
                     Ok(())
                 })?;
@@ -91,7 +112,7 @@ pub(super) fn register(house: &House, store: &Arc<Store>, state: &Path) {
         house,
         Method::Get,
         "/api/backups",
-        "Backups of this run, and how far they are",
+        "All backups, and how far one is that is being made",
         admin,
         move |_, _| Ok(Reply::json(listed.edit(|all| json!(all)))),
     );
@@ -125,6 +146,32 @@ pub(super) fn register(house: &House, store: &Arc<Store>, state: &Path) {
             _ => Ok(Reply::ok()),
         }
     });
+}
+
+/// Putting a backup in the place of the store: verified while the hub runs, in force when it has started anew.
+fn restore(house: &House, jobs: &Jobs, config: &Config, restart: &Arc<Notify>) {
+    let schema = json!({"type": "object", "properties": {"passphrase": {"type": "string"}}});
+    let (jobs, config, restart) = (jobs.clone(), Arc::new(config.clone()), restart.clone());
+    let about =
+        "Go back to a backup: it is verified, then the hub starts anew with it; the store before is kept";
+    let function = Function::new(Method::Post, "/api/backups/{id}/restore", about, move |_, call| {
+        let (jobs, config, restart) = (jobs.clone(), config.clone(), restart.clone());
+        Box::pin(async move {
+            let id = call.text("id");
+            if !jobs.edit(|all| all.get(id).is_some_and(|job| job.state == "good")) {
+                return Err(Problem::missing("good backup", id));
+            }
+            let (file, pass) = (jobs.file(id), call.body["passphrase"].as_str().map(str::to_string));
+            let prepared =
+                tokio::task::spawn_blocking(move || maintain::prepare(&config, &file, pass.as_deref())).await;
+            let summary = prepared
+                .map_err(|e| Problem::internal(e.to_string()))?
+                .map_err(|reason| Problem::new(422, "this backup cannot be restored").detail(reason))?;
+            restart.notify_one();
+            Ok(Reply::json(json!({"status": "restarting", "rows": summary.rows})).status(202))
+        })
+    });
+    house.functions().add(function.right(Right::Admin).body(schema));
 }
 
 fn make(

@@ -16,9 +16,12 @@ use hub_store::Store;
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Fills the table.
-pub fn register(house: &House, store: &Arc<Store>, config: &Config) {
+///
+/// `restart` is told when the hub is to start anew.
+pub fn register(house: &House, store: &Arc<Store>, config: &Config, restart: &Arc<Notify>) {
     page::register(house);
     devices::register(house);
     entities::register(house);
@@ -26,7 +29,7 @@ pub fn register(house: &House, store: &Arc<Store>, config: &Config) {
     definitions::register(house);
     events::register(house, store);
     history::register(house, store);
-    backups::register(house, store, &config.state);
+    backups::register(house, store, config, restart);
     system::register(house, store);
 }
 

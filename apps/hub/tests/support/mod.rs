@@ -6,8 +6,10 @@ use hob_node::{Config as Node, Handle, Trust, spawn};
 use house::Clock;
 use hub::{Config, Running};
 use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -181,5 +183,71 @@ impl Random {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (z ^ (z >> 31)) % limit
+    }
+}
+
+/// A hub as a process of its own; its state is in the folder `state` of the scratch.
+pub struct Process {
+    child: Child,
+    said: BufReader<ChildStdout>,
+    pub http: SocketAddr,
+}
+
+impl Process {
+    /// Writes a configuration and starts a hub with it.
+    pub fn start(scratch: &Scratch, port: u16, open_door: bool) -> Process {
+        let file = Process::configure(scratch, port, open_door);
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hub"))
+            .arg("--config")
+            .arg(&file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let http = Process::address(&mut said);
+        Process { child, said, http }
+    }
+
+    pub fn configure(scratch: &Scratch, port: u16, open_door: bool) -> PathBuf {
+        let file = scratch.0.join("hub.toml");
+        let text = format!(
+            "state = {:?}\n[server]\nhttp = \"127.0.0.1:0\"\nopen_door = {open_door}\n[devices]\naccept_all = true\n\
+             [modules.dwn]\nport = {port}\ninterface = \"127.0.0.1\"\n",
+            scratch.0.join("state")
+        );
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    fn address(said: &mut BufReader<ChildStdout>) -> SocketAddr {
+        let mut line = String::new();
+        while said.read_line(&mut line).unwrap() > 0 {
+            let http =
+                line.strip_prefix("http://").and_then(|l| l.split(' ').next()).and_then(|l| l.parse().ok());
+            if let Some(http) = http {
+                return http;
+            }
+            line.clear();
+        }
+        panic!("the hub has ended");
+    }
+
+    /// Waits until it says that it has started anew.
+    pub fn started_anew(&mut self) {
+        self.http = Process::address(&mut self.said);
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have been killed before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
