@@ -151,10 +151,11 @@ pub(crate) fn names_address(operation: Operation) -> bool {
     )
 }
 
-/// An instruction as text, `mov.nz r1, 0x5`: `???` for an undefined opcode, `??` for an undefined condition.
+/// An instruction as text, `mov.nz r1, 0x5`: `???` for an undefined opcode, `??` for an undefined condition. Operands that
+/// the instruction does not take are left out, for they mean nothing.
 pub fn instruction_text(word: &Word, symbols: &Symbols) -> String {
-    let row = isa::by_opcode(word.opcode);
-    let mut text = row.map_or("???", |row| row.mnemonic).to_owned();
+    let Some(row) = isa::by_opcode(word.opcode) else { return "???".to_owned() };
+    let mut text = row.mnemonic.to_owned();
     match CONDITIONS.get(usize::from(word.condition)) {
         Some(row) if word.condition != 0 => {
             let _ = write!(text, ".{}", row.suffix);
@@ -163,12 +164,11 @@ pub fn instruction_text(word: &Word, symbols: &Symbols) -> String {
         None => text.push_str(".??"),
     }
     let mut separator = " ";
-    for operand in [word.first, word.second] {
+    for operand in [word.first, word.second].into_iter().take(row.operands.count()) {
         match operand {
             ABSENT => continue,
             IMMEDIATE => {
-                let label =
-                    row.filter(|row| names_address(row.operation)).and_then(|_| symbols.at(word.immediate));
+                let label = if names_address(row.operation) { symbols.at(word.immediate) } else { None };
                 let _ = match label {
                     Some(label) => write!(text, "{separator}{label}"),
                     None => write!(text, "{separator}0x{:x}", word.immediate),

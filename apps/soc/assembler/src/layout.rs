@@ -277,8 +277,9 @@ impl Layout<'_> {
                 let near = nearest(name, self.definitions.keys().map(String::as_str));
                 return Err(match near {
                     Some(near) => finding.hint(format!("did you mean `{near}`?")),
-                    None => finding
-                        .hint("define it as a label `name:` or with .equ, before .org, .align and .space"),
+                    None => finding.hint(
+                        "define it as a label `name:` or with .equ; what .org, .align and .space use, before them",
+                    ),
                 });
             }
         };
