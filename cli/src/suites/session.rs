@@ -18,7 +18,7 @@ pub fn cases(shared: &Arc<Shared>) -> Result<Vec<Case>> {
     let scripts = files_with_extension(&shared.workspace().path("tests/sessions"), "session")?;
     let case = |(name, path): (String, PathBuf)| {
         let shared = Arc::clone(shared);
-        Case::test(format!("session/{name}"), move || play(&shared, &path)).long(true)
+        Case::test(format!("session/{name}"), move || play(&shared, &path))
     };
     Ok(scripts.into_iter().map(case).collect())
 }

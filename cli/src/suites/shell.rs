@@ -15,7 +15,7 @@ pub fn cases(shared: &Arc<Shared>) -> Result<Vec<Case>> {
     let scripts = files_with_extension(&shared.workspace().path("tests/shell"), "sh")?;
     let case = |(name, script): (String, PathBuf)| {
         let shared = Arc::clone(shared);
-        Case::test(format!("shell/{name}"), move || compare(&shared, &script)).long(true)
+        Case::test(format!("shell/{name}"), move || compare(&shared, &script))
     };
     Ok(scripts.into_iter().map(case).collect())
 }

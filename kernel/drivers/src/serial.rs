@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use abi::Errno;
+use machine::clock;
 use machine::interrupts::{Registration, register_isa};
 use machine::io::IoPorts;
 use machine::sync::{Irq, Once, Rank, SpinLock};
@@ -57,6 +58,9 @@ const FIFO_LEN: usize = 16;
 const RING_LEN: usize = 4096;
 /// Input of a device that never stops is left for the next interrupt after this many bytes.
 const INPUT_BATCH: usize = 256;
+/// A transmitter that has not sent a byte for so long, in nanoseconds, is held back for good: the machine can end all
+/// the same.
+const STUCK_NS: u64 = 10_000_000_000;
 
 /// Who uses a port. Called from a softirq thread, with nothing held.
 pub trait Client: Send + Sync {
@@ -166,15 +170,17 @@ impl Port {
         state.output.is_empty() && state.ports.read_u8(LINE_STATUS) & IS_EMPTY != 0
     }
 
-    /// Sends all that waits now, without interrupts: for the end of the machine.
+    /// Sends all that waits now, without interrupts: for the end of the machine. Gives up on a port whose other side
+    /// takes nothing any more ([`STUCK_NS`]).
     pub fn flush(&self) {
         let mut state = self.state.lock();
         while let Some(byte) = state.output.pop_front() {
-            state.send_now(byte);
+            if !state.send_now(byte) {
+                state.output.clear();
+                return;
+            }
         }
-        while state.ports.read_u8(LINE_STATUS) & IS_EMPTY == 0 {
-            core::hint::spin_loop();
-        }
+        state.wait_for(IS_EMPTY);
     }
 
     /// Sends bytes after those that wait, without interrupts, for a panic, when all other processors have stopped.
@@ -297,12 +303,25 @@ impl State {
         self.ports.write_u8(INTERRUPT_ENABLE, self.enabled);
     }
 
-    /// Sends a byte as soon as there is room, without interrupts.
-    fn send_now(&self, byte: u8) {
-        while self.ports.read_u8(LINE_STATUS) & HAS_ROOM == 0 {
+    /// Sends a byte as soon as there is room, without interrupts; `false` when there is none for too long.
+    fn send_now(&self, byte: u8) -> bool {
+        let has_room = self.wait_for(HAS_ROOM);
+        if has_room {
+            self.ports.write_u8(DATA, byte);
+        }
+        has_room
+    }
+
+    /// Waits until the line status has `bit`; `false` when it does not come.
+    fn wait_for(&self, bit: u8) -> bool {
+        let give_up = clock::now_ns().saturating_add(STUCK_NS);
+        while self.ports.read_u8(LINE_STATUS) & bit == 0 {
+            if clock::now_ns() > give_up {
+                return false;
+            }
             core::hint::spin_loop();
         }
-        self.ports.write_u8(DATA, byte);
+        true
     }
 
     fn enable(&mut self, bits: u8) {

@@ -7,7 +7,8 @@
 //! | `see TEXT` | wait until TEXT appears behind what was seen last |
 //! | `type TEXT` | type TEXT and Enter |
 //! | `keys TEXT` | type TEXT alone |
-//! | `press KEY` | one key: `ctrl-c`, `enter`, `tab`, `escape`, `backspace`, `up`, `down`, `left`, `right` |
+//! | `press KEY` | one key: `ctrl-c`, `enter`, `tab`, `escape`, `backspace`, `up`, `down`, `left`, `right`,
+//! | | `home`, `end` |
 //! | `resize ROWS COLUMNS` | the user changes the window |
 //! | `ends STATUS` | the program ends with this status and leaves the terminal as it was |
 //!
@@ -88,6 +89,8 @@ fn key(name: &str) -> Result<String> {
         "down" => "\x1b[B",
         "right" => "\x1b[C",
         "left" => "\x1b[D",
+        "home" => "\x1b[H",
+        "end" => "\x1b[F",
         _ => bail!("there is no key named '{name}'"),
     }
     .into())
