@@ -8,7 +8,7 @@ use abi::fcntl::{XATTR_NAME_MAX, XATTR_SIZE_MAX, XattrFlags};
 use abi::stat::{S_ISGID, S_ISUID, S_IXGRP};
 use abi::time::Timespec;
 
-use crate::credentials::{Access, Ownership};
+use crate::credentials::{Access, Credentials, Ownership};
 use crate::metadata::{Kind, MetadataChange};
 use crate::mount::Path;
 use crate::time;
@@ -49,7 +49,7 @@ impl Context<'_> {
         path.mount.check_writable()?;
         let file = path.inode().ownership();
         self.credentials.check_chown(file, uid, gid)?;
-        let permissions = if file.is_directory() { None } else { without_privileges(file) };
+        let permissions = if file.is_directory() { None } else { without_privileges(self.credentials, file) };
         path.inode().set_metadata(&MetadataChange {
             permissions,
             uid,
@@ -106,20 +106,7 @@ impl Context<'_> {
             writers.end_writing();
         }
         result?;
-        self.drop_privileges(path)
-    }
-
-    /// Takes set-user-ID and set-group-ID off a file that has been changed by somebody without CAP_FSETID.
-    pub fn drop_privileges(&self, path: &Path) -> Result<(), Errno> {
-        let Some(permissions) = without_privileges(path.inode().ownership()) else { return Ok(()) };
-        if self.credentials.has(CAP_FSETID) {
-            return Ok(());
-        }
-        path.inode().set_metadata(&MetadataChange {
-            permissions: Some(permissions),
-            changed: time::now(),
-            ..MetadataChange::default()
-        })
+        drop_privileges(self.credentials, path)
     }
 
     /// access(2) with these credentials: EACCES, EROFS for a wish to write to a file on a read-only mount.
@@ -219,11 +206,24 @@ impl Context<'_> {
     }
 }
 
-/// The permissions without set-user-ID, and without set-group-ID where that means a privilege; none where there is nothing
-/// to take off.
-fn without_privileges(file: Ownership) -> Option<u32> {
+/// Takes set-user-ID and set-group-ID off a file whose contents are changed by somebody without CAP_FSETID.
+pub(crate) fn drop_privileges(who: &Credentials, path: &Path) -> Result<(), Errno> {
+    let Some(permissions) = without_privileges(who, path.inode().ownership()) else { return Ok(()) };
+    if who.has(CAP_FSETID) {
+        return Ok(());
+    }
+    path.inode().set_metadata(&MetadataChange {
+        permissions: Some(permissions),
+        changed: time::now(),
+        ..MetadataChange::default()
+    })
+}
+
+/// The permissions without set-user-ID, and without set-group-ID where that means a privilege (the group may execute) or one
+/// that `who` has not (Linux's `setattr_should_drop_sgid`); none where there is nothing to take off.
+fn without_privileges(who: &Credentials, file: Ownership) -> Option<u32> {
     let mut privileges = S_ISUID;
-    if file.mode & S_IXGRP != 0 {
+    if file.mode & S_IXGRP != 0 || !who.is_in_group(file.gid) && !who.has(CAP_FSETID) {
         privileges |= S_ISGID;
     }
     (file.mode & privileges != 0).then_some(file.mode & 0o7777 & !privileges)

@@ -220,6 +220,7 @@ impl Context<'_> {
         let inode = path.inode();
         if truncates {
             inode.truncate(0)?;
+            crate::change::drop_privileges(self.credentials, path)?;
         }
         debug_assert_eq!(Kind::of_mode(ownership.mode & S_IFMT), kind);
         let file = match kind {

@@ -9,6 +9,7 @@ use memory::{Object, Sink, Source};
 use threads::poll::{Epoll, Events, Pollable, Waiter};
 use threads::{Mutex, MutexGuard};
 
+use crate::credentials::Credentials;
 use crate::file::{File, IoctlArgument, Positioning, Seek, Transfer};
 use crate::inode::{Entry, Inode};
 use crate::locks::LockOwner;
@@ -196,6 +197,13 @@ impl OpenFile {
 
     fn check_not_path(&self) -> Result<(), Errno> {
         if self.is_path() { Err(Errno::EBADF) } else { Ok(()) }
+    }
+
+    /// Before what the file holds changes: takes set-user-ID and set-group-ID off it, unless `who` may keep them (write(2),
+    /// "Notes"). Costs nothing for what is no stored file.
+    #[inline]
+    pub fn drop_privileges(&self, who: &Credentials) -> Result<(), Errno> {
+        if self.counts_as_writer { crate::change::drop_privileges(who, &self.path) } else { Ok(()) }
     }
 
     /// lseek(2): ESPIPE, EINVAL for a position below zero, ENXIO, EOVERFLOW.

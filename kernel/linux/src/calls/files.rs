@@ -134,7 +134,9 @@ pub fn truncate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// ftruncate(2).
 pub fn ftruncate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    caller.descriptors.get(arguments.int(0))?.truncate(arguments.long(1))?;
+    let file = caller.descriptors.get(arguments.int(0))?;
+    file.truncate(arguments.long(1))?;
+    file.drop_privileges(&caller.credentials)?;
     Ok(0)
 }
 
@@ -143,6 +145,7 @@ pub fn fallocate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
     let how = FallocateFlags::from_bits(arguments.unsigned(1)).ok_or(Errno::EOPNOTSUPP)?;
     file.allocate(how, arguments.long(2), arguments.long(3))?;
+    file.drop_privileges(&caller.credentials)?;
     Ok(0)
 }
 

@@ -89,6 +89,9 @@ pub fn write(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// Writes, with RLIMIT_FSIZE in mind: a file of the file system is not made longer than that (EFBIG and SIGXFSZ).
 fn write_limited(caller: &Caller, file: &OpenFile, source: &mut dyn Source, at: Option<i64>) -> Outcome {
+    if source.remaining() > 0 {
+        file.drop_privileges(&caller.credentials)?;
+    }
     let limit = caller.process.limits.soft(abi::resource::RLIMIT_FSIZE);
     if limit != abi::resource::RLIM_INFINITY && file.metadata().kind() == files::Kind::Regular {
         let start = match at {

@@ -72,6 +72,7 @@ pub fn sendfile(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EINVAL);
     }
     let len = arguments.size(3).min(MAX_TRANSFER);
+    target.drop_privileges(&caller.credentials)?;
     let outcome = files::splice::copy(&source, &mut offset, &target, &mut None, len);
     if let Ok(moved) = outcome {
         caller.process.account.note_read(moved);
@@ -105,6 +106,7 @@ pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if Arc::ptr_eq(source.inode(), target.inode()) && overlaps {
         return Err(Errno::EINVAL);
     }
+    target.drop_privileges(&caller.credentials)?;
     let moved = files::splice::copy(&source, &mut source_offset, &target, &mut target_offset, len)?;
     write_offset(arguments.optional(1), source_offset)?;
     write_offset(arguments.optional(3), target_offset)?;
@@ -119,6 +121,7 @@ pub fn splice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let mut target_offset = read_offset(arguments.optional(3))?;
     let len = arguments.size(4).min(MAX_TRANSFER);
     let is_nonblocking = flags.contains(SpliceFlags::NONBLOCK);
+    target.drop_privileges(&caller.credentials)?;
     let outcome =
         files::splice::splice(&source, &mut source_offset, &target, &mut target_offset, len, is_nonblocking);
     if outcome.is_ok() {
