@@ -111,13 +111,14 @@ pub struct Node {
     uid: u32,
     gid: u32,
     number: u64,
+    can_be_watched: bool,
     is_current: Option<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Node {
     fn new(body: Body, kind: Kind, permissions: u32) -> Self {
         let number = NEXT_NUMBER.fetch_add(1, Ordering::Relaxed);
-        Self { body, kind, permissions, uid: 0, gid: 0, number, is_current: None }
+        Self { body, kind, permissions, uid: 0, gid: 0, number, can_be_watched: true, is_current: None }
     }
 
     /// A file to read, which all may (0444).
@@ -183,6 +184,13 @@ impl Node {
     #[must_use]
     pub fn numbered(mut self, number: u64) -> Self {
         self.number = number;
+        self
+    }
+
+    /// Text that epoll(7) cannot watch: that of processes, with few exceptions.
+    #[must_use]
+    pub fn unwatched(mut self) -> Self {
+        self.can_be_watched = false;
         self
     }
 

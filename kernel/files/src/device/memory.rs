@@ -136,6 +136,10 @@ impl Pollable for Random {
 }
 
 impl File for Random {
+    fn can_be_watched(&self) -> bool {
+        self.waits_for_seed
+    }
+
     fn read(&self, into: &mut dyn Sink, how: &mut Transfer) -> Result<usize, Errno> {
         if self.waits_for_seed && !random::is_seeded() {
             if how.is_nonblocking {

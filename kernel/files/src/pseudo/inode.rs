@@ -164,7 +164,7 @@ impl File for TextFile {
     }
 
     fn can_be_watched(&self) -> bool {
-        false
+        self.node.can_be_watched
     }
 
     fn positioning(&self) -> Positioning {

@@ -6,7 +6,7 @@ use abi::resource::RLIMIT_NOFILE;
 use abi::time::{Timespec, Timeval};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use files::{Kind, OpenFile};
+use files::OpenFile;
 use machine::address::UserAddress;
 use machine::clock;
 use memory::user;
@@ -253,12 +253,6 @@ pub fn pselect6(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     outcome
 }
 
-/// Whether a file can be watched: regular files and directories are always ready, so watching them makes no sense (epoll_ctl(2), EPERM).
-fn can_watch(file: &OpenFile) -> bool {
-    !matches!(file.metadata().kind(), Kind::Regular | Kind::Directory)
-        || file.metadata().mode & abi::stat::S_IFMT == 0
-}
-
 /// epoll_ctl(2).
 pub fn epoll_ctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let operation = arguments.int(1);
@@ -270,7 +264,7 @@ pub fn epoll_ctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     };
     let set = caller.descriptors.get_usable(arguments.int(0))?;
     let target = caller.descriptors.get_usable(descriptor)?;
-    if !can_watch(&target) {
+    if !target.file().can_be_watched() {
         return Err(Errno::EPERM);
     }
     let epoll = set.file().as_epoll().ok_or(Errno::EINVAL)?;

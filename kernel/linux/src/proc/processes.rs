@@ -150,6 +150,8 @@ impl Directory for OneProcess {
         let (uid, gid) = owner(&self.0);
         let finish = |node: Node, index| {
             let is_listed = self.0.process.is_listed.clone();
+            let is_watched = matches!(name, b"mounts" | b"mountinfo" | b"mountstats");
+            let node = if is_watched { node } else { node.unwatched() };
             let node = node.owned_by(uid, gid).numbered(self.node_number(index));
             Arc::new(node.current_while(move || is_listed.load(Ordering::Acquire)))
         };

@@ -121,6 +121,17 @@ fn refused() -> io::Result<()> {
     println!("not there: {:?}", epoll::delete(&queue, &writer));
     println!("itself: {:?}", epoll::add(&queue, &queue, data, EventFlags::IN));
     println!("a file: {:?}", epoll::add(&queue, File::open("/proc/self/exe")?, data, EventFlags::IN));
+    for path in [
+        "/dev/null",
+        "/dev/zero",
+        "/dev/urandom",
+        "/dev/random",
+        "/tmp",
+        "/proc/version",
+        "/proc/self/status",
+    ] {
+        println!("{path}: {:?}", epoll::add(&queue, File::open(path)?, data, EventFlags::IN));
+    }
     println!("no queue: {:?}", epoll::add(&reader, &writer, data, EventFlags::IN));
     let copy = rustix::io::dup(&reader)?;
     println!("a copy is another: {:?}", epoll::add(&queue, &copy, data, EventFlags::IN));
