@@ -3,7 +3,7 @@
 use abi::Errno;
 use abi::capability::CAP_SYS_RESOURCE;
 use abi::prctl::*;
-use abi::resource::{RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_NOFILE, Rlimit64};
+use abi::resource::{RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CPU, RLIMIT_NOFILE, Rlimit64};
 use abi::sched::*;
 use abi::signal::Signal;
 use abi::signal::info::*;
@@ -275,7 +275,7 @@ pub fn times(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     Ok(ticks(machine::clock::now_ns()) as usize)
 }
 
-fn set_limit(caller: &Caller, target: &Process, resource: u32, new: Rlimit64) -> Result<(), Errno> {
+fn set_limit(caller: &Caller, target: &Arc<Process>, resource: u32, new: Rlimit64) -> Result<(), Errno> {
     let old = target.limits.get(resource).ok_or(Errno::EINVAL)?;
     if new.rlim_cur > new.rlim_max {
         return Err(Errno::EINVAL);
@@ -287,6 +287,9 @@ fn set_limit(caller: &Caller, target: &Process, resource: u32, new: Rlimit64) ->
         return Err(Errno::EPERM);
     }
     target.limits.set(resource, new);
+    if resource == RLIMIT_CPU {
+        target.timers.watch_processor_limit(target);
+    }
     if let Some(program) = target.program() {
         program.space().set_limits(crate::exec::space_limits(&target.limits, &caller.credentials));
     }

@@ -263,8 +263,8 @@ table! {
     GETRUSAGE => processes::getrusage, Never, Full;
     TIMES => processes::times, Never, Full;
     GETRLIMIT => processes::getrlimit, Never, Full;
-    SETRLIMIT => processes::setrlimit, Never, Part("RLIMIT_CPU and RLIMIT_RTTIME are kept, not enforced");
-    PRLIMIT64 => processes::prlimit64, Never, Part("RLIMIT_CPU and RLIMIT_RTTIME are kept, not enforced");
+    SETRLIMIT => processes::setrlimit, Never, Part("RLIMIT_RTTIME is kept, not enforced");
+    PRLIMIT64 => processes::prlimit64, Never, Part("RLIMIT_RTTIME is kept, not enforced");
     PERSONALITY => processes::personality, Never, Part("ADDR_NO_RANDOMIZE and READ_IMPLIES_EXEC are heeded, others kept");
     PRCTL => processes::prctl, Never, Part("names, death signal, subreaper, dumpable, no_new_privs, slack, bounding set; others EINVAL");
     ARCH_PRCTL => processes::arch_prctl, Never, Part("FS and GS bases, ARCH_GET_CPUID");

@@ -249,6 +249,7 @@ fn introduce(caller: &Caller, task: &Arc<Task>, flags: CloneFlags) -> Result<(),
             return Err(error);
         }
         process.namespaces.pids.publish_process(process);
+        process.timers.watch_processor_limit(process);
     }
     process.namespaces.pids.publish_task(task);
     Ok(())

@@ -7,6 +7,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 
 use abi::Errno;
+use abi::resource::{RLIM_INFINITY, RLIMIT_CPU, Rlimit64};
 use abi::signal::Signal;
 use abi::signal::info::{SI_TIMER, SigInfo, TimerFields};
 use machine::clock;
@@ -18,6 +19,7 @@ use crate::process::account::Usage;
 use crate::process::{Caller, Process, Task};
 use crate::signal::send;
 
+const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 /// The shortest time between two looks at processor time.
 const LOOK_NS: u64 = 1_000_000;
 /// The most POSIX timers of a process, whatever its RLIMIT_SIGPENDING.
@@ -80,6 +82,8 @@ enum Notice {
     None,
     /// A signal for the process, from the kernel.
     Signal(Weak<Process>, Signal),
+    /// RLIMIT_CPU: SIGXCPU for the process, or at its hard limit SIGKILL.
+    ProcessorLimit(Weak<Process>),
     /// A signal with the timer's number and value, for the process or one thread.
     Timer { process: Weak<Process>, task: Option<Weak<Task>>, signal: Signal, id: i32, value: u64 },
 }
@@ -182,6 +186,11 @@ impl Alarm {
                     send::kernel_to_process(&process, *signal);
                 }
             }
+            Notice::ProcessorLimit(process) => {
+                if let Some(process) = process.upgrade() {
+                    enforce_processor_limit(&process);
+                }
+            }
             Notice::Timer { process, task, signal, id, value } => {
                 let Some(process) = process.upgrade() else { return };
                 let info = SigInfo::timer(*signal, *id, overruns, *value);
@@ -217,8 +226,27 @@ pub enum Interval {
     Profiling,
 }
 
+/// A process has used as much processor time as its soft limit says: SIGXCPU, and again after each further second, until at the hard limit it is killed (getrlimit(2)). As on Linux
+/// the soft limit itself goes up by that second.
+fn enforce_processor_limit(process: &Arc<Process>) {
+    let Some(limit) = process.limits.get(RLIMIT_CPU) else { return };
+    let used_s = Follows::Process { process: Arc::downgrade(process), user_only: false }
+        .now_ns()
+        .map_or(0, |used_ns| used_ns / NANOSECONDS_PER_SECOND);
+    if limit.rlim_max != RLIM_INFINITY && used_s >= limit.rlim_max {
+        send::kernel_to_process(process, Signal::SIGKILL);
+        return;
+    }
+    if limit.rlim_cur != RLIM_INFINITY && used_s >= limit.rlim_cur {
+        process.limits.set(RLIMIT_CPU, Rlimit64 { rlim_cur: limit.rlim_cur + 1, ..limit });
+        send::kernel_to_process(process, Signal::SIGXCPU);
+    }
+    process.timers.watch_processor_limit(process);
+}
+
 /// All timers of a process.
 pub struct Timers {
+    processor_limit: Once<Arc<Alarm>>,
     intervals: [Once<Arc<Alarm>>; 3],
     numbered: SpinLock<BTreeMap<i32, Arc<Alarm>>>,
     next: AtomicI32,
@@ -228,6 +256,7 @@ impl Timers {
     /// None.
     pub const fn new() -> Self {
         Self {
+            processor_limit: Once::new(),
             intervals: [const { Once::new() }; 3],
             numbered: SpinLock::new(Rank::Table, BTreeMap::new()),
             next: AtomicI32::new(0),
@@ -253,6 +282,21 @@ impl Timers {
             };
             // Of two threads that come at the same time, one's alarm stays.
             let _ = place.set(Alarm::new(follows, Notice::Signal(weak, signal)));
+        }
+    }
+
+    /// Sees to RLIMIT_CPU of `process`, whose timers these are: to be called whenever it may have got one, or another. Costs nothing where there is none.
+    pub fn watch_processor_limit(&self, process: &Arc<Process>) {
+        let soft_s = process.limits.soft(RLIMIT_CPU);
+        let expires_ns = (soft_s != RLIM_INFINITY).then(|| soft_s.saturating_mul(NANOSECONDS_PER_SECOND));
+        if expires_ns.is_some() && self.processor_limit.get().is_none() {
+            let weak = Arc::downgrade(process);
+            let follows = Follows::Process { process: weak.clone(), user_only: false };
+            // Of two threads that come at the same time, one's alarm stays.
+            let _ = self.processor_limit.set(Alarm::new(follows, Notice::ProcessorLimit(weak)));
+        }
+        if let Some(alarm) = self.processor_limit.get() {
+            alarm.set(expires_ns, 0);
         }
     }
 
@@ -313,7 +357,7 @@ impl Timers {
     /// The process ends.
     pub fn clear(&self) {
         self.program_replaced();
-        for place in &self.intervals {
+        for place in self.intervals.iter().chain([&self.processor_limit]) {
             if let Some(alarm) = place.get() {
                 alarm.set(None, 0);
             }

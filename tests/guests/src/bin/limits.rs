@@ -1,16 +1,18 @@
-//! Limits: descriptors, arguments too long, file sizes, processes (which do not bind root), stack, data.
+//! Limits: descriptors, arguments too long, file sizes, processes (which do not bind root, but a bomb), memory, processor time.
 
 use rustix::io::{Errno, dup, fcntl_dupfd_cloexec};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::Command;
 
 fn main() -> io::Result<()> {
     match std::env::args().nth(1).as_deref() {
         Some("size") => return size(),
         Some("data") => return data(),
+        Some("bomb") => return bomb(),
+        Some("spin") => return spin(),
         Some(_) => return Ok(()),
         None => (),
     }
@@ -18,6 +20,7 @@ fn main() -> io::Result<()> {
     descriptors()?;
     arguments();
     processes()?;
+    processor_time()?;
     for name in ["size", "data"] {
         let status = Command::new("/proc/self/exe").arg(name).status()?;
         println!("{name}: code {:?}, signal {:?}", status.code(), status.signal());
@@ -91,6 +94,50 @@ fn processes() -> io::Result<()> {
     setrlimit(Resource::Nproc, Rlimit { current: Some(1), ..before })?;
     println!("root may: {:?}", Command::new("/proc/self/exe").arg("nothing").status()?.code());
     setrlimit(Resource::Nproc, before)?;
+    let status = Command::new("/proc/self/exe").arg("bomb").uid(4321).gid(4321).status()?;
+    println!("the bomb: code {:?}", status.code());
+    Ok(())
+}
+
+/// How deep the bomb's processes start others.
+const DEPTH: u32 = 5;
+
+/// A process that starts three of its kind, each of which does the same, as a user who may have no more than twenty: most are refused, all come to an end. The status says whether
+/// anybody was refused.
+fn bomb() -> io::Result<()> {
+    let depth = std::env::args().nth(2).and_then(|depth| depth.parse().ok()).unwrap_or(DEPTH);
+    let limit = Rlimit { current: Some(20), maximum: Some(20) };
+    setrlimit(Resource::Nproc, limit)?;
+    let (mut was_refused, mut children) = (false, Vec::new());
+    for _ in 0..if depth == 0 { 0 } else { 3 } {
+        match Command::new("/proc/self/exe").args(["bomb", &(depth - 1).to_string()]).spawn() {
+            Ok(child) => children.push(child),
+            Err(error) => was_refused |= error.raw_os_error() == Some(Errno::AGAIN.raw_os_error()),
+        }
+    }
+    for mut child in children {
+        was_refused |= child.wait()?.code() == Some(7);
+    }
+    std::process::exit(if was_refused { 7 } else { 0 })
+}
+
+/// Uses processor time until it is ended.
+fn spin() -> io::Result<()> {
+    let number = |at: usize| std::env::args().nth(at).and_then(|number| number.parse().ok());
+    setrlimit(Resource::Cpu, Rlimit { current: number(2), maximum: number(3) })?;
+    loop {
+        std::hint::black_box(());
+    }
+}
+
+fn processor_time() -> io::Result<()> {
+    for (soft, hard) in [("1", "1"), ("1", "9"), ("0", "9")] {
+        let status = Command::new("/proc/self/exe").args(["spin", soft, hard]).status()?;
+        println!("{soft} s of processor time, at most {hard}: signal {:?}", status.signal());
+    }
+    let script = "trap 'echo one more second' XCPU; ulimit -S -t 1; ulimit -H -t 3; while :; do :; done";
+    let output = Command::new("/bin/busybox").args(["sh", "-c", script]).output()?;
+    println!("{:?} {}", output.status.signal(), output.stdout.escape_ascii());
     Ok(())
 }
 

@@ -90,7 +90,10 @@ fn kept_and_lost() -> io::Result<()> {
     handle(Signal::SIGUSR1, SigHandler::SigIgn, SaFlags::empty())?;
     raise(Signal::SIGUSR1)?;
     told("ignored");
-    println!("SIGKILL cannot be handled: {:?}", handle(Signal::SIGKILL, SigHandler::SigIgn, SaFlags::empty()));
+    println!(
+        "SIGKILL cannot be handled: {:?}",
+        handle(Signal::SIGKILL, SigHandler::SigIgn, SaFlags::empty())
+    );
     Ok(())
 }
 
