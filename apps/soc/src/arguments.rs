@@ -136,6 +136,9 @@ pub struct Debug {
     /// Debug a recording, from its beginning
     #[arg(long, conflicts_with = "program")]
     pub replay: Option<PathBuf>,
+    /// Write a recording of the past of where the session ends, edits included: for --replay here and in `soc run`
+    #[arg(long)]
+    pub record: Option<PathBuf>,
     /// Serve gdb at this address (127.0.0.1:1234; port 0 takes a free one), which is printed
     #[arg(long)]
     pub gdb: Option<String>,

@@ -129,6 +129,19 @@ fn a_recording_and_a_saved_state_repeat_the_run() {
 }
 
 #[test]
+fn a_debugging_session_with_its_edits_is_recorded_and_repeated() {
+    let folder = folder("session");
+    let path = file(&folder, "p.asm", "l: add r1, 1\njmp l\n");
+    let record = folder.join("session.rec").display().to_string();
+    let session = "s 10; set r1 100; s 10; set r1 7; rs 3";
+    assert_eq!(soc(&["debug", &path, "--batch", session, "--record", &record], b"").status.code(), Some(0));
+    let run = soc(&["run", "--replay", &record, "--json"], b"");
+    let value: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    // Five of the ten steps behind the edit add one; the last edit lies in the future of where the session ended.
+    assert_eq!((&value["cycles"], &value["registers"][1]), (&17.into(), &104.into()), "{value}");
+}
+
+#[test]
 fn a_teacher_tests_a_program_against_a_file() {
     let folder = folder("test");
     file(&folder, "p.asm", "mov r1, 5\n");

@@ -3,47 +3,67 @@
 use crate::arguments::Debug;
 use crate::failure::Failure;
 use crate::outcome::STATUS_FAILURE;
-use crate::source::print;
+use crate::source::{print, write};
 use crate::start;
 use crate::terminal;
 use soc_assembler::Symbols;
 use soc_debugger::{Answer, Debugger, execute, gdb};
+use soc_machine::Recording;
 use std::io::BufRead as _;
 use std::net::TcpListener;
 use std::path::Path;
 
 pub(super) fn debug(options: &Debug) -> Result<u8, Failure> {
-    let (mut debugger, sources) = prepare(options)?;
-    if let Some(address) = &options.gdb {
-        return serve_gdb(&mut debugger, address);
-    }
-    match options.batch.as_deref() {
-        Some("-") => {
+    let Start { mut debugger, text, seed, disk } = prepare(options)?;
+    let status = match (&options.gdb, options.batch.as_deref()) {
+        (Some(address), _) => serve_gdb(&mut debugger, address)?,
+        (None, Some("-")) => {
             let lines = std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>();
-            batch(&mut debugger, lines.map_err(|error| error.to_string())?.iter().map(String::as_str))
+            batch(&mut debugger, lines.map_err(|error| error.to_string())?.iter().map(String::as_str))?
         }
-        Some(commands) => batch(&mut debugger, commands.split(';')),
-        None => terminal::run(debugger, sources)
-            .map_err(|error| format!("no terminal ({error}): --batch and --gdb do without one").into()),
+        (None, Some(commands)) => batch(&mut debugger, commands.split(';'))?,
+        (None, None) => {
+            debugger = terminal::run(debugger, text)
+                .map_err(|error| format!("no terminal ({error}): --batch and --gdb do without one"))?;
+            0
+        }
+    };
+    if let Some(path) = &options.record {
+        write(path, &debugger.recording(seed, disk).save())?;
     }
+    Ok(status)
 }
 
-/// The debugger at power-on; and the source, for the terminal to show.
-fn prepare(options: &Debug) -> Result<(Debugger, terminal::SourceText), String> {
+/// The debugger at power-on, and what is only known there.
+struct Start {
+    debugger: Debugger,
+    /// The source, for the terminal to show.
+    text: terminal::SourceText,
+    seed: u64,
+    disk: Vec<u8>,
+}
+
+fn prepare(options: &Debug) -> Result<Start, String> {
     if let Some(path) = &options.replay {
         let (machine, recording) = start::from_recording(path)?;
-        let debugger = Debugger::with_inputs(machine, Symbols::default(), Vec::new(), recording.inputs);
-        return Ok((debugger, terminal::SourceText::default()));
+        let Recording { seed, disk, inputs, .. } = recording;
+        let debugger = Debugger::with_inputs(machine, Symbols::default(), Vec::new(), inputs);
+        return Ok(Start { debugger, text: terminal::SourceText::default(), seed, disk });
     }
     let path = options.program.as_deref().unwrap_or(Path::new("-"));
-    let (machine, _, loaded) = start::from_program(path, &options.machine)?;
+    let (machine, Recording { seed, disk, .. }, loaded) = start::from_program(path, &options.machine)?;
     let lines = loaded
         .assembly
         .as_ref()
         .and_then(|assembly| assembly.program.as_ref())
         .map(|program| program.lines.clone());
     let text = terminal::SourceText::new(loaded.assembly);
-    Ok((Debugger::new(machine, loaded.symbols, lines.unwrap_or_default()), text))
+    Ok(Start {
+        debugger: Debugger::new(machine, loaded.symbols, lines.unwrap_or_default()),
+        text,
+        seed,
+        disk,
+    })
 }
 
 /// Carries out lines and prints what they answer; the status tells whether all were understood.

@@ -190,8 +190,8 @@ impl Terminal {
     }
 }
 
-/// Runs the debugger in the terminal until it is left.
-pub fn run(debugger: Debugger, source: SourceText) -> io::Result<u8> {
+/// Runs the debugger in the terminal until it is left, and gives it back.
+pub fn run(debugger: Debugger, source: SourceText) -> io::Result<Debugger> {
     let mut terminal = Terminal::new(debugger, source);
     let mut screen = ratatui::try_init()?;
     let outcome = (|| {
@@ -210,8 +210,8 @@ pub fn run(debugger: Debugger, source: SourceText) -> io::Result<u8> {
                 }
             }
         }
-        Ok(0)
+        Ok(())
     })();
     ratatui::restore();
-    outcome
+    outcome.map(|()| terminal.debugger)
 }
