@@ -32,6 +32,26 @@ async fn a_new_device_waits_in_the_inbox_and_is_not_touched_until_it_is_accepted
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_ignored_is_let_go() {
+    let scratch = Scratch::new("ignored");
+    let config = config(&scratch);
+    let hub = start(&config).await;
+    let _node = irrigation(&config, 1, "n1", None);
+    known(hub.http, "dwn.n1.valve_a").await;
+    let status = async |status: &str| {
+        send(hub.http, "PATCH", "/api/devices/dwn.n1", json!({ "status": status })).await.status
+    };
+    assert_eq!(status("ignored").await, 200);
+    until("it is let go", SOON, async || {
+        get(hub.http, "/api/devices/dwn.n1").await.json()["unavailable"] == "it is not accepted"
+    })
+    .await;
+    assert_eq!(open_valve(hub.http, "dwn.n1.valve_a", 5).await.status, 503);
+    assert_eq!(status("accepted").await, 200);
+    known(hub.http, "dwn.n1.valve_a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_originals_urls_drive_the_valves() {
     let scratch = Scratch::new("urls");
     let config = config(&scratch);

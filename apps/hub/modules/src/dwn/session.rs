@@ -2,7 +2,7 @@
 
 use super::driver::{Context, Driver, Order};
 use house::house::Commander;
-use house::{Command, Problem, Room};
+use house::{Command, Problem, Room, Status};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -216,8 +216,12 @@ impl Open<'_> {
         self.send(&bytes).await
     }
 
-    /// v1 nodes expect no heartbeat; v2 nodes do.
+    /// v1 nodes expect no heartbeat; v2 nodes do. A node that the house no longer wants is let go.
     async fn alive(&mut self) -> Result<(), String> {
+        let status = self.context.room.house().look(|r| r.device(self.context.device).map(|d| d.status));
+        if status != Some(Status::Accepted) {
+            return Err("it is not accepted".into());
+        }
         self.waiting.retain(|_, (answer, _)| !answer.is_closed());
         self.message(&Message::Alive).await
     }
