@@ -23,7 +23,9 @@ trace [N]                the last N steps            profile [N]   where the las
 key TEXT, serial TEXT    press keys, send bytes      pins VALUE    set the GPIO inputs
 screen                   the text screen             output    what the UART has sent
 symbols                  names and values            info      time, history, last stop
-Addresses and values are expressions: 0x10, start+8, r14, [sp+4], cycle.
+handlers                 of exceptions, interrupts
+Addresses and values are expressions: 0x10, start+8, r14, [sp+4], cycle, 'A'.
+mem shows devices too (0xF4000000 is the timer); looking changes nothing.
 ";
 
 /// What a command has led to.
@@ -94,6 +96,7 @@ fn inspect(debugger: &mut Debugger, command: &str, rest: &str) -> Option<Result<
         "output" => Ok(String::from_utf8_lossy(debugger.output()).into_owned()),
         "symbols" => Ok(debugger.symbols().to_text()),
         "info" => Ok(info(debugger)),
+        "handlers" => Ok(handlers(debugger)),
         _ => return None,
     })
 }
@@ -181,6 +184,20 @@ fn screen(debugger: &Debugger) -> String {
     let lines: Vec<String> = debugger.machine().text_lines().collect();
     let used = lines.iter().rposition(|line| !line.is_empty()).map_or(0, |last| last + 1);
     lines[..used].iter().map(|line| format!("{line}\n")).collect()
+}
+
+fn handlers(debugger: &Debugger) -> String {
+    let cpu = debugger.machine().cpu();
+    let mut text = String::new();
+    for (kind, handlers) in [("exception", cpu.exception_handlers()), ("interrupt", cpu.interrupt_handlers())]
+    {
+        for (number, handler) in handlers.iter().enumerate() {
+            if let Some(address) = handler {
+                let _ = writeln!(text, "{kind} {number:>2}  {}", located(debugger, *address));
+            }
+        }
+    }
+    text
 }
 
 fn info(debugger: &Debugger) -> String {

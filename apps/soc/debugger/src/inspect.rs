@@ -42,13 +42,13 @@ pub fn registers_text(machine: &Machine) -> String {
     text
 }
 
-/// Memory in rows of sixteen bytes, as hexadecimal and as letters. What is no plain memory shows as `--`.
+/// Memory in rows of sixteen bytes, as hexadecimal and as letters. What cannot be looked at shows as `--`.
 pub fn memory_text(machine: &Machine, address: u32, len: u32) -> String {
     let mut text = String::new();
     for row in (0..len).step_by(16) {
         let start = address.wrapping_add(row);
         let cells: Vec<Option<u8>> =
-            (row..len.min(row + 16)).map(|offset| machine.peek(address.wrapping_add(offset))).collect();
+            (row..len.min(row + 16)).map(|offset| machine.look(address.wrapping_add(offset))).collect();
         let _ = write!(text, "{start:08x} ");
         for cell in &cells {
             let _ = match cell {

@@ -12,8 +12,6 @@ const MOST: u64 = 20_000_000;
 pub struct ProfileRow {
     pub address: u32,
     pub count: u64,
-    /// The nearest label before, and the distance to it.
-    pub place: Option<(String, u32)>,
 }
 
 struct Counter(Vec<u64>);
@@ -53,13 +51,8 @@ impl Debugger {
         let mut counts: Vec<(u32, u64)> =
             (0u32..).step_by(8).zip(counter.0).filter(|(_, count)| *count > 0).collect();
         counts.sort_by_key(|(address, count)| (std::cmp::Reverse(*count), *address));
-        let place =
-            |address| self.symbols.before(address).map(|(name, distance)| (name.to_owned(), distance));
-        let rows = counts
-            .into_iter()
-            .take(rows)
-            .map(|(address, count)| ProfileRow { address, count, place: place(address) })
-            .collect();
+        let rows =
+            counts.into_iter().take(rows).map(|(address, count)| ProfileRow { address, count }).collect();
         (rows, now - from)
     }
 }

@@ -262,6 +262,32 @@ fn program() -> impl Strategy<Value = String> {
         .prop_map(|lines| format!(".include \"soc.inc\"\nmov r14, 0x1000\n{}\n", lines.join("\n")))
 }
 
+#[test]
+fn devices_and_handlers_can_be_looked_at_without_touching_them() {
+    let mut debugger = debugger(
+        ".include \"soc.inc\"\nmov r1, 2\nireg r1, tick\nmov r1, 100\nst32 TIMER_PERIOD, r1\nmov r1, 5\nst32 TIMER_CONTROL, r1\n\
+         tick: ld8 r2, KEYBOARD + 1\nld32 r3, UART_DATA\nld32 r4, TIMER_REMAINING\nbreak\n",
+    );
+    go(&mut debugger, Goal::Step(6));
+    debugger.give(Input::Key(65));
+    debugger.give(Input::Serial(66));
+    let before = debugger.machine().save();
+    assert_eq!(say(&mut debugger, "handlers"), "interrupt  2  00000030 tick\n");
+    for (line, shows) in [
+        ("mem 0xF3000000 4", "f3000000  01 41 -- --"),
+        ("mem 0xF4000000 12", "f4000000  05 00 00 00 64 00 00 00 64 00 00 00"),
+        ("mem 0xF5000000 8", "f5000000  42 00 00 00 03 00 00 00"),
+        ("mem 0xF6000000 4", "f6000000  -- -- -- --"),
+        ("mem 0xF9000008 4", "f9000008  06 00 00 00"),
+    ] {
+        assert!(say(&mut debugger, line).starts_with(shows), "{line}: {}", say(&mut debugger, line));
+    }
+    assert!(debugger.machine().save() == before);
+    // What was looked at is what the program then reads.
+    go(&mut debugger, Goal::Step(3));
+    assert_eq!(debugger.machine().cpu().registers()[2..5], [65, 66, 98]);
+}
+
 proptest! {
     #[test]
     fn a_step_reversed_leaves_everything_as_it_was(text in program(), warm in 0u64..200, keys in any::<[u8; 3]>()) {

@@ -65,6 +65,28 @@ impl Machine {
         .map(|value| narrow(value, len))
     }
 
+    /// One byte of plain memory or of a device's register, as a read would find it now; looking changes nothing. `None`
+    /// where there is nothing, and for the random numbers, of which the next is made by reading it.
+    pub fn look(&self, address: u32) -> Option<u8> {
+        self.peek(address).or_else(|| self.look_device(address))
+    }
+
+    fn look_device(&self, address: u32) -> Option<u8> {
+        let (base, offset) = (address & 0xFF00_0000, address & 0x00FF_FFFF);
+        let register = offset & !3;
+        let value = match base {
+            VIDEO => return self.devices.video.get(offset as usize).copied(),
+            KEYBOARD => return self.devices.keyboard.look(offset),
+            TIMER => self.devices.timer.read(register, self.cpu.cycle),
+            UART => self.devices.uart.look(register),
+            BLOCK => self.read_block(register),
+            GPIO => self.devices.gpio.read(register),
+            SYSTEM => self.look_system(register),
+            _ => None,
+        }?;
+        value.to_le_bytes().get((offset % 4) as usize).copied()
+    }
+
     fn write_device(&mut self, address: u32, len: u32, value: u32) -> Option<()> {
         let (base, offset) = (address & 0xFF00_0000, address & 0x00FF_FFFF);
         let value = narrow(value, len);
@@ -119,12 +141,17 @@ impl Machine {
     }
 
     fn read_system(&mut self, offset: u32) -> Option<u32> {
+        if offset == SYSTEM_CYCLE_LOW {
+            self.devices.cycle_high = (self.cpu.cycle >> 32) as u32;
+        }
+        self.look_system(offset)
+    }
+
+    /// What a read gives, without what it does.
+    fn look_system(&self, offset: u32) -> Option<u32> {
         Some(match offset {
             SYSTEM_EXIT | SYSTEM_WAIT => 0,
-            SYSTEM_CYCLE_LOW => {
-                self.devices.cycle_high = (self.cpu.cycle >> 32) as u32;
-                self.cpu.cycle as u32
-            }
+            SYSTEM_CYCLE_LOW => self.cpu.cycle as u32,
             SYSTEM_CYCLE_HIGH => self.devices.cycle_high,
             SYSTEM_CLOCK => CLOCK_HZ,
             SYSTEM_VERSION => VERSION,

@@ -199,11 +199,6 @@ impl Machine {
         }
     }
 
-    /// The cycle at which the timer will expire, if it runs.
-    pub fn timer_deadline(&self) -> Option<u64> {
-        self.devices.timer.deadline
-    }
-
     /// Whether the next instruction is where the debugger wants to stop.
     pub fn is_at_stop(&self) -> bool {
         self.cpu.power == crate::Power::Running && self.stops.contains(&self.cpu.ip())

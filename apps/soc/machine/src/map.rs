@@ -71,17 +71,3 @@ pub const IRQ_KEYBOARD: u8 = 1;
 pub const IRQ_TIMER: u8 = 2;
 pub const IRQ_UART: u8 = 3;
 pub const IRQ_GPIO: u8 = 5;
-
-/// Names of the devices' addresses, which the assembler offers and the debugger shows.
-pub const DEVICES: &[(&str, u32, u32)] = &[
-    ("graphics", GRAPHICS, GRAPHICS_BYTES),
-    ("text", TEXT, TEXT_BYTES),
-    ("video", VIDEO, VIDEO_BYTES),
-    ("keyboard", KEYBOARD, KEYBOARD_BYTES),
-    ("timer", TIMER, 0x10),
-    ("uart", UART, 0x0C),
-    ("random", RANDOM, 0x08),
-    ("block", BLOCK, 0x14),
-    ("gpio", GPIO, 0x10),
-    ("system", SYSTEM, 0x18),
-];

@@ -99,7 +99,7 @@ fn memory_rows(debugger: &Debugger, from: u32, rows: u32) -> Vec<Value> {
         .map(|row| {
             let address = from.wrapping_add(row * ROW);
             let bytes: Vec<Option<u8>> =
-                (0..ROW).map(|offset| debugger.machine().peek(address.wrapping_add(offset))).collect();
+                (0..ROW).map(|offset| debugger.machine().look(address.wrapping_add(offset))).collect();
             json!({ "address": address, "bytes": bytes })
         })
         .collect()

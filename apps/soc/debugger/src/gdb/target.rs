@@ -95,7 +95,7 @@ impl SingleThreadBase for Target<'_> {
         let mut len = 0;
         for (address, byte) in (u64::from(start)..).zip(data.iter_mut()) {
             let Some(value) =
-                u32::try_from(address).ok().and_then(|address| self.debugger.machine().peek(address))
+                u32::try_from(address).ok().and_then(|address| self.debugger.machine().look(address))
             else {
                 break;
             };

@@ -23,6 +23,15 @@ impl Keyboard {
         !self.queue.is_empty()
     }
 
+    /// What reading one byte at this offset gives, without what it does.
+    pub fn look(&self, offset: u32) -> Option<u8> {
+        match offset {
+            0 => Some(self.queue.len() as u8),
+            1 => Some(self.queue.front().copied().unwrap_or(0)),
+            _ => None,
+        }
+    }
+
     /// What reading at this offset does before the bytes are taken.
     pub fn before_read(&mut self, offset: usize) {
         match offset {
