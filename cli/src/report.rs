@@ -20,6 +20,8 @@ pub enum Record {
     Begin(String),
     /// `result NAME pass|fail|skip MESSAGE`: a test ended.
     Result { name: String, verdict: Verdict, message: String },
+    /// `refused MESSAGE`: the job could not be started.
+    Refused(String),
     /// `exit STATUS`: the job ended with this status of wait(2).
     Exit(i32),
     /// `counter NAME VALUE`.
@@ -46,6 +48,7 @@ impl Record {
             "result" => parse_result(rest).unwrap_or_else(unknown),
             "exit" => rest.parse().map_or_else(|_| unknown(), Self::Exit),
             "counter" => parse_counter(rest).unwrap_or_else(unknown),
+            "refused" => Self::Refused(rest.to_owned()),
             "log" => Self::Log(rest.to_owned()),
             "panic" => Self::Panic(rest.to_owned()),
             "end" => Self::End,
@@ -92,6 +95,14 @@ impl Report {
     pub fn exit(&self) -> Option<ExitStatus> {
         self.records.iter().find_map(|record| match record {
             Record::Exit(status) => Some(ExitStatus::from_raw(*status)),
+            _ => None,
+        })
+    }
+
+    /// Why the job could not be started, when it could not.
+    pub fn refusal(&self) -> Option<&str> {
+        self.records.iter().find_map(|record| match record {
+            Record::Refused(message) => Some(message.as_str()),
             _ => None,
         })
     }
@@ -147,6 +158,7 @@ mod tests {
             Record::parse("result frames fail expected 1 got 2"),
             Record::Result { name: "frames".into(), verdict: Verdict::Fail, message }
         );
+        assert_eq!(Record::parse("refused /x: no"), Record::Refused("/x: no".into()));
         assert_eq!(Record::parse("exit 256"), Record::Exit(256));
         assert_eq!(
             Record::parse("counter frames-leaked -3"),

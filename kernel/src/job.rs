@@ -1,6 +1,7 @@
 //! What is started first: the job that the host of an emulator describes (docs/testing.md), or the first program of the
 //! initramfs.
 
+use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec;
@@ -12,7 +13,7 @@ use abi::termios::{InputFlags, LocalFlags, OutputFlags, Termios, Winsize};
 use drivers::report;
 use files::terminal::Terminal;
 use files::{Context, Credentials, Kind, Lookup, MountNamespace, OpenHow, Transfer};
-use linux::{Config, Machinery};
+use linux::{Config, Machinery, StartError};
 use machine::frame::{self, Owner};
 use machine::sync::Once;
 use memory::KernelSink;
@@ -113,6 +114,10 @@ impl Machinery for End {
         end::halt()
     }
 
+    fn first_program_refused(&self, error: &StartError) {
+        report::line(&format!("refused the program could not be started: {error}"));
+    }
+
     fn first_process_ended(&self, status: u32) {
         if !report::is_open() {
             kernel_log::error!(
@@ -127,9 +132,16 @@ impl Machinery for End {
     }
 }
 
+/// The job cannot be started: says why, and ends as a shell would.
+fn refused(message: &str, status: u32) -> ! {
+    kernel_log::error!("{message}");
+    report::line(&format!("refused {message}"));
+    ended(status)
+}
+
 /// The job has ended: says so, counts what it left behind, and turns the machine off.
 fn ended(status: u32) -> ! {
-    report::line(&alloc::format!("exit {status}"));
+    report::line(&format!("exit {status}"));
     if let Some(before) = BEFORE.get() {
         count_leaks(before);
     }
@@ -160,8 +172,8 @@ fn count_leaks(before: &Before) {
         threads::time::sleep(10_000_000);
         found = leaked();
     }
-    report::line(&alloc::format!("counter leaked-frames {}", found.0.max(0)));
-    report::line(&alloc::format!("counter leaked-threads {}", found.1.max(0)));
+    report::line(&format!("counter leaked-frames {}", found.0.max(0)));
+    report::line(&format!("counter leaked-threads {}", found.1.max(0)));
 }
 
 /// Frames that a job could leak: not those of the file cache, which stay for whoever comes next.
@@ -180,8 +192,7 @@ pub fn start(namespace: Arc<MountNamespace>) {
         Some(path) => match read_job(&context, path) {
             Ok(job) => job,
             Err(message) => {
-                kernel_log::error!("the job {path}: {message}");
-                ended(STATUS_NOT_RUN);
+                refused(&format!("the job {path}: {message}"), STATUS_NOT_RUN);
             }
         },
         None => match first_program(&context, options.init) {
@@ -192,10 +203,9 @@ pub fn start(namespace: Arc<MountNamespace>) {
                 ..Job::default()
             },
             None => {
-                kernel_log::error!(
-                    "no program to start: /init, /sbin/init and /bin/sh are missing; give one with init="
-                );
-                ended(STATUS_NOT_FOUND);
+                let missing =
+                    "no program to start: /init, /sbin/init and /bin/sh are missing; give one with init=";
+                refused(missing, STATUS_NOT_FOUND);
             }
         },
     };
@@ -203,8 +213,8 @@ pub fn start(namespace: Arc<MountNamespace>) {
     let path = match find_program(&context, &program, &job.environment) {
         Ok(path) => path,
         Err(error) => {
-            kernel_log::error!("{}: {}", String::from_utf8_lossy(&program), error.description());
-            ended(if error == Errno::ENOENT { STATUS_NOT_FOUND } else { STATUS_NOT_RUN });
+            let message = format!("{}: {}", String::from_utf8_lossy(&program), error.description());
+            refused(&message, if error == Errno::ENOENT { STATUS_NOT_FOUND } else { STATUS_NOT_RUN });
         }
     };
     if let Some(console) = CONSOLE.get().filter(|_| job.is_raw) {
@@ -228,8 +238,7 @@ pub fn start(namespace: Arc<MountNamespace>) {
         machinery: &END,
     };
     if let Err(error) = linux::start(config) {
-        kernel_log::error!("{}: {error}", String::from_utf8_lossy(&program));
-        ended(STATUS_NOT_RUN);
+        refused(&format!("{}: {error}", String::from_utf8_lossy(&program)), STATUS_NOT_RUN);
     }
 }
 
@@ -269,7 +278,7 @@ fn read_job(context: &Context<'_>, path: &str) -> Result<Job, String> {
         }
     };
     let bytes = open().map_err(|error| String::from(error.description()))?;
-    Job::parse(&bytes).map_err(|expected| alloc::format!("expected {expected}"))
+    Job::parse(&bytes).map_err(|expected| format!("expected {expected}"))
 }
 
 fn first_program(context: &Context<'_>, named: Option<&str>) -> Option<Vec<u8>> {

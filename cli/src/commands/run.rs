@@ -135,6 +135,9 @@ fn start_and_wait(machine: &Machine) -> Result<Ended> {
 fn conclude(ended: &Ended, has_job: bool, verbose: bool) -> ExitCode {
     if has_job {
         if let Some(status) = ended.report.exit().filter(|_| ended.report.panic().is_none()) {
+            if let Some(message) = ended.report.refusal() {
+                say(message);
+            }
             return ExitCode::from(shell_status(status));
         }
         if !verbose {

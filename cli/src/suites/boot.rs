@@ -2,7 +2,7 @@
 //! when there is nothing to start.
 
 use super::case::Case;
-use super::machine_run::{self, Finished, LIMIT, Surroundings};
+use super::machine_run::{self, Finished, Surroundings};
 use super::shared::Shared;
 use super::transcript::tail;
 use crate::commands::image;
@@ -33,6 +33,7 @@ pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
     }
     cases.push(Case::test("boot/24-mebibytes", with(shared, starts_in_24_mebibytes)));
     cases.push(Case::test("boot/exit-status", with(shared, passes_exit_statuses_on)));
+    cases.push(Case::test("boot/refused-programs", with(shared, says_why_a_program_cannot_be_started)));
     cases.push(Case::test("boot/missing-initramfs", with(shared, |shared| refuses(shared, None))));
     for (name, damage) in DAMAGES {
         let work = with(shared, move |shared| {
@@ -79,6 +80,21 @@ fn starts_in_24_mebibytes(shared: &Shared) -> Result<()> {
     let finished =
         run(shared, &["sh", "-c", "echo $((6 * 7))"], &Surroundings { memory, ..Default::default() })?;
     ensure!(finished.transcript.output == b"42\n", "{}", finished.last_words());
+    Ok(())
+}
+
+fn says_why_a_program_cannot_be_started(shared: &Shared) -> Result<()> {
+    for (program, status, expected) in [
+        ("/no/such/program", 127, "No such file or directory"),
+        ("/etc/passwd", 126, "Permission denied"),
+        ("/etc", 126, "Permission denied"),
+    ] {
+        let finished = run(shared, &[program], &Surroundings::default())?;
+        let said = finished.refusal().unwrap_or_default();
+        ensure!(said.contains(expected), "of {program} it says '{said}', expected '{expected}'");
+        let code = finished.transcript.status.code();
+        ensure!(code == Some(status), "{program} ended with {code:?}, expected {status}");
+    }
     Ok(())
 }
 

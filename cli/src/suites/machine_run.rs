@@ -46,6 +46,11 @@ impl Finished {
         last_words(&self.ended)
     }
 
+    /// Why the job could not be started, when it could not.
+    pub fn refusal(&self) -> Option<&str> {
+        self.ended.report.refusal()
+    }
+
     /// Fails when the kernel counted something that was not given back.
     pub fn check_leaks(&self) -> Result<()> {
         for record in self.ended.report.records() {

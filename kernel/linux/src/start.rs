@@ -28,6 +28,8 @@ pub trait Machinery: Send + Sync {
     fn restart(&self) -> !;
     /// Stops it.
     fn halt(&self) -> !;
+    /// The first program could not be started, and its process is about to end.
+    fn first_program_refused(&self, error: &StartError);
     /// The first process has ended with this wait status. Linux panics; whoever started a single program wants to hear its status.
     fn first_process_ended(&self, status: u32);
     /// Sets the level below which log lines are shown on the console (syslog(2), types 6 to 8).
@@ -161,14 +163,19 @@ fn begin(task: &Arc<Task>, space: Arc<AddressSpace>, config: Config) {
     let (Some(descriptors), Some(place)) = (task.descriptors(), task.place()) else { return };
     let mut caller = Caller::new(task.clone(), context, space, descriptors, place);
     if let Err(error) = prepare(&mut caller, config) {
+        // As a shell would say it.
+        let status = if error.error == Errno::ENOENT { 127 } else { 126 };
         report(&error);
-        crate::process::exit::end_group(&mut caller, 127);
+        crate::process::exit::end_group(&mut caller, status);
     }
     run::run(caller);
 }
 
 fn report(error: &StartError) {
     kernel_log::error!("the first program could not be started: {error}");
+    if let Some(machinery) = machinery() {
+        machinery.first_program_refused(error);
+    }
 }
 
 fn prepare(caller: &mut Caller, config: Config) -> Result<(), StartError> {
