@@ -102,6 +102,9 @@ pub fn light() {
         Err(error) => kernel_log::error!("the console on ttyS0 could not be opened: {error}"),
     }
     seed();
+    if options.offers_failures {
+        linux::offer_failures();
+    }
     linux::set_command_line(&boot::info().command_line);
     linux::start_file_systems();
     let namespace = root::make();

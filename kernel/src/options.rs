@@ -21,6 +21,8 @@ pub struct Options {
     pub window: Option<Winsize>,
     /// Every system call is logged.
     pub traces: bool,
+    /// Programs may have allocations fail.
+    pub offers_failures: bool,
     /// Seconds to wait after a panic before the machine is reset; none: it stops.
     pub panic_seconds: Option<u32>,
 }
@@ -50,6 +52,7 @@ fn parse(line: &'static str) -> Options {
             ("hob.report", Some("ttyS1")) => options.has_report = true,
             ("hob.job", Some(path)) => options.job = Some(path),
             ("hob.trace", None) => options.traces = true,
+            ("hob.fail", None) => options.offers_failures = true,
             ("hob.winsize", Some(size)) => options.window = parse_window(size),
             ("panic", Some(seconds)) => options.panic_seconds = seconds.parse().ok(),
             // Words that are not the kernel's belong to the first program, as on Linux.

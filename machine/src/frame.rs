@@ -101,6 +101,11 @@ pub fn fail_after(allocations: Option<u32>) {
     FAIL_AFTER.store(allocations.map_or(-1, i64::from), Ordering::Relaxed);
 }
 
+/// Whether the failure that [`fail_after`] ordered is still to come.
+pub fn failure_is_pending() -> bool {
+    FAIL_AFTER.load(Ordering::Relaxed) >= 0
+}
+
 fn should_fail() -> bool {
     FAIL_AFTER.load(Ordering::Relaxed) >= 0 && FAIL_AFTER.fetch_sub(1, Ordering::Relaxed) == 0
 }

@@ -50,6 +50,6 @@ mod terminals;
 pub mod time;
 pub mod trace;
 
-pub use proc::{set_command_line, start_file_systems};
+pub use proc::{offer_failures, set_command_line, start_file_systems};
 pub use start::{Config, Machinery, StartError, start};
 pub(crate) use start::{init, machinery};

@@ -89,6 +89,9 @@ fn page_fault(caller: &mut Caller, address: UserAddress, access: Access, is_prot
     send::force(&caller.task, signal, SigInfo::fault(signal, code, address.0 as u64));
 }
 
+/// How often a fault is tried that finds no frame although there is memory.
+const FAULT_ATTEMPTS: usize = 16;
+
 /// Brings in a page of `space` and counts the fault.
 fn resolve(
     task: &Task,
@@ -96,9 +99,18 @@ fn resolve(
     address: UserAddress,
     access: Access,
 ) -> Result<(), FaultError> {
-    space.fault(address, access)?;
-    task.faults[0].fetch_add(1, Ordering::Relaxed);
-    Ok(())
+    for _ in 0..FAULT_ATTEMPTS {
+        match space.fault(address, access) {
+            // Frames that were free when they were asked for were taken by somebody quicker: as on Linux the fault is tried again while there is a way to memory.
+            Err(FaultError::OutOfMemory) if memory::reclaim::make_room() => {}
+            Err(error) => return Err(error),
+            Ok(()) => {
+                task.faults[0].fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
+        }
+    }
+    Err(FaultError::OutOfMemory)
 }
 
 /// Brings in a page for a copy between kernel and program: what `memory` calls when it stops at a page that is not there.

@@ -106,6 +106,19 @@ fn check_program(space: &AddressSpace, places: &[UserAddress]) {
 }
 
 #[test]
+fn a_copy_into_another_program_says_that_there_was_no_memory() {
+    with_every_failure(
+        || {
+            let space = AddressSpace::new(Layout::fixed(8 << 20), Limits::NONE).unwrap();
+            let there = anonymous(&space, 4 * PAGE);
+            (space, there)
+        },
+        |(space, there)| space.write_remote(*there, &[7; 3 * PAGE], true),
+        |_, written| assert!(written.is_none_or(|&written| written == 3 * PAGE)),
+    );
+}
+
+#[test]
 fn a_fork_that_runs_out_of_memory_leaves_the_parent_as_it_was() {
     with_every_failure(
         program,

@@ -301,9 +301,11 @@ fn overlap(error: Errno) -> Errno {
 
 fn zero(space: &Arc<AddressSpace>, at: UserAddress, len: usize) -> Result<(), Errno> {
     let zeroes = [0; PAGE_SIZE];
-    // A file that ends before its segment does leaves nothing to clear; the touch is the program's SIGBUS.
-    let _ = space.write_remote(at, zeroes.get(..len).unwrap_or(&zeroes), true);
-    Ok(())
+    match space.write_remote(at, zeroes.get(..len).unwrap_or(&zeroes), true) {
+        Err(Errno::ENOMEM) => Err(Errno::ENOMEM),
+        // A file that ends before its segment does leaves nothing to clear; the touch is the program's SIGBUS.
+        _ => Ok(()),
+    }
 }
 
 fn write(space: &Arc<AddressSpace>, at: u64, bytes: &[u8]) -> Result<(), Errno> {

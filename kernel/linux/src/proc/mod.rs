@@ -52,6 +52,7 @@ pub fn start_file_systems() {
     );
 }
 
+pub use sysfs::offer_failures;
 pub use system::set_command_line;
 
 /// The namespaces that /proc shows: those of the reader, or of the first process for the kernel's own threads.

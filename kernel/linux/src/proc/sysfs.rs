@@ -1,9 +1,31 @@
 //! The few files of /sys that programs look for: how many processors there are, and which clock.
 
-use files::pseudo::{Node, Tree};
-use machine::{clock, cpu};
+use files::pseudo::{Node, Text, Tree};
+use machine::sync::atomic::{AtomicBool, Ordering};
+use machine::{clock, cpu, frame};
 
 use super::put;
+
+static OFFERS_FAILURES: AtomicBool = AtomicBool::new(false);
+
+/// Shows /sys/kernel/debug/fail_frame in what is mounted from now on: for tests, which have allocations fail by it.
+pub fn offer_failures() {
+    OFFERS_FAILURES.store(true, Ordering::Relaxed);
+}
+
+/// A number that is written to it is how many allocations of a frame go well before one fails, anything else takes that back; it says whether the failure is still to come.
+fn fail_frame() -> Node {
+    let shown = |text: &mut Text| {
+        put!(text, "{}\n", if frame::failure_is_pending() { "pending" } else { "none" });
+        Ok(())
+    };
+    Node::setting(shown, |bytes| {
+        let number = core::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok());
+        frame::fail_after(number);
+        Ok(())
+    })
+    .permissions(0o600)
+}
 
 /// Registers everything.
 pub fn register(root: &Tree) {
@@ -42,7 +64,10 @@ pub fn register(root: &Tree) {
             }),
         );
     }
-    root.add_directory("kernel");
+    let kernel = root.add_directory("kernel");
+    if OFFERS_FAILURES.load(Ordering::Relaxed) {
+        kernel.add_directory("debug").add("fail_frame", fail_frame());
+    }
     root.add_directory("fs").add_directory("cgroup");
     root.add_directory("class");
     root.add_directory("block");

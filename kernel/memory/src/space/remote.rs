@@ -7,10 +7,11 @@ use machine::frame::Frame;
 use machine::paging::Protection;
 
 use super::AddressSpace;
-use super::fault::is_own;
+use super::fault::{FaultError, is_own};
 
 impl AddressSpace {
-    /// Copies bytes out of this address space, whoever runs; returns how many until the first that cannot be read, or `EFAULT` when that is the first of all.
+    /// Copies bytes out of this address space, whoever runs; returns how many until the first that cannot be read, or `EFAULT` when that is the first of all;
+    /// `ENOMEM` when a page could not be brought in for want of memory, whatever was copied before.
     ///
     /// `is_forced` reads what the program itself may not (ptrace(2)). May sleep.
     pub fn read_remote(&self, from: UserAddress, into: &mut [u8], is_forced: bool) -> Result<usize, Errno> {
@@ -44,8 +45,12 @@ impl AddressSpace {
                 self.with_page(at.page_floor(), access, is_forced, |frame| visit(frame, offset, done, piece));
             if is_visited {
                 done += piece;
-            } else if self.bring_in(at, access, is_forced).is_err() {
-                break;
+                continue;
+            }
+            match self.bring_in(at, access, is_forced) {
+                Ok(()) => {}
+                Err(FaultError::OutOfMemory) => return Err(Errno::ENOMEM),
+                Err(_) => break,
             }
         }
         if done == 0 && len > 0 { Err(Errno::EFAULT) } else { Ok(done) }
