@@ -57,6 +57,9 @@ pub struct Disassemble {
     /// Print a listing in the original's form: not to be assembled again
     #[arg(long)]
     pub listing: bool,
+    /// Print every word as an instruction, with its address, bytes and labels, as JSON
+    #[arg(long, conflicts_with = "listing")]
+    pub json: bool,
 }
 
 /// Which machine, and what it is given: what `run` and `debug` share.
@@ -145,6 +148,9 @@ pub struct Debug {
     /// Commands instead of the screen, separated by semicolons; - reads them from standard input, one a line
     #[arg(long, conflicts_with = "gdb")]
     pub batch: Option<String>,
+    /// Stop a command of a batch after this many cycles, with status 124
+    #[arg(long, requires = "batch")]
+    pub cycles: Option<u64>,
 }
 
 #[derive(Args)]

@@ -216,6 +216,26 @@ fn wrong_use_is_told_with_a_remedy() {
 }
 
 #[test]
+fn a_batch_gives_a_program_without_end_up_at_the_limit() {
+    let path = file(&folder("limit"), "p.asm", "l: add r1, 1\njmp l\n");
+    let output = soc(&["debug", &path, "--batch", "c; s 2; rs 1", "--cycles", "1000"], b"");
+    let expected = "the cycle limit is reached at 00000000, cycle 1000\nstopped at 00000000, cycle 1002\nstopped at 00000008, cycle 1001\n";
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(124), expected));
+}
+
+#[test]
+fn an_image_is_disassembled_into_json() {
+    let image = soc(&["as", "-"], b"l: mov r1, 5\njmp l\n$BYTE 1").stdout;
+    let output = soc(&["dis", "--json", "-"], &image[..17]);
+    let value: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["words"][0]["text"], "mov r1, 0x5");
+    assert_eq!(
+        (&value["words"][1]["bytes"], &value["bytes_behind"]),
+        (&"14df030000000000".into(), &1.into())
+    );
+}
+
+#[test]
 fn sources_that_are_shipped_are_laid_out() {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
     let mut checked = 0;

@@ -2,16 +2,19 @@
 
 use crate::arguments::Debug;
 use crate::failure::Failure;
-use crate::outcome::STATUS_FAILURE;
+use crate::outcome::{STATUS_FAILURE, STATUS_LIMIT};
 use crate::source::{print, write};
 use crate::start;
 use crate::terminal;
 use soc_assembler::Symbols;
-use soc_debugger::{Answer, Debugger, execute, gdb};
+use soc_debugger::{Answer, Debugger, Goal, Progress, Stopped, execute, gdb};
 use soc_machine::Recording;
 use std::io::BufRead as _;
 use std::net::TcpListener;
 use std::path::Path;
+
+/// Cycles between two looks at the limit.
+const SLICE: u64 = 50_000_000;
 
 pub(super) fn debug(options: &Debug) -> Result<u8, Failure> {
     let Start { mut debugger, text, seed, disk } = prepare(options)?;
@@ -19,9 +22,10 @@ pub(super) fn debug(options: &Debug) -> Result<u8, Failure> {
         (Some(address), _) => serve_gdb(&mut debugger, address)?,
         (None, Some("-")) => {
             let lines = std::io::stdin().lock().lines().collect::<Result<Vec<_>, _>>();
-            batch(&mut debugger, lines.map_err(|error| error.to_string())?.iter().map(String::as_str))?
+            let lines = lines.map_err(|error| error.to_string())?;
+            batch(&mut debugger, lines.iter().map(String::as_str), options.cycles)?
         }
-        (None, Some(commands)) => batch(&mut debugger, commands.split(';'))?,
+        (None, Some(commands)) => batch(&mut debugger, commands.split(';'), options.cycles)?,
         (None, None) => {
             debugger = terminal::run(debugger, text)
                 .map_err(|error| format!("no terminal ({error}): --batch and --gdb do without one"))?;
@@ -66,15 +70,24 @@ fn prepare(options: &Debug) -> Result<Start, String> {
     })
 }
 
-/// Carries out lines and prints what they answer; the status tells whether all were understood.
-fn batch<'a>(debugger: &mut Debugger, lines: impl Iterator<Item = &'a str>) -> Result<u8, Failure> {
+/// Carries out lines and prints what they answer; the status tells whether all were understood and came to an end.
+fn batch<'a>(
+    debugger: &mut Debugger,
+    lines: impl Iterator<Item = &'a str>,
+    most_cycles: Option<u64>,
+) -> Result<u8, Failure> {
     let mut status = 0;
     for line in lines.filter(|line| !line.trim().is_empty()) {
         match execute(debugger, line) {
             Ok(Answer::Text(text)) => print(text)?,
             Ok(Answer::Goal(goal)) => {
-                debugger.start(goal);
-                let reason = debugger.finish();
+                let reason = match pursue(debugger, goal, most_cycles) {
+                    Some(reason) => reason.to_string(),
+                    None => {
+                        status = STATUS_LIMIT;
+                        "the cycle limit is reached".to_owned()
+                    }
+                };
                 let cpu = debugger.machine().cpu();
                 print(format!("{reason} at {:08x}, cycle {}\n", cpu.ip(), cpu.cycle()))?;
             }
@@ -85,6 +98,22 @@ fn batch<'a>(debugger: &mut Debugger, lines: impl Iterator<Item = &'a str>) -> R
         }
     }
     Ok(status)
+}
+
+/// Pursues the goal to its end; `None` if it was given up after as many cycles as may pass.
+fn pursue(debugger: &mut Debugger, goal: Goal, most_cycles: Option<u64>) -> Option<Stopped> {
+    let began = debugger.machine().cpu().cycle();
+    debugger.start(goal);
+    let Some(most_cycles) = most_cycles else { return Some(debugger.finish()) };
+    // The way back leads through time that is known, which always ends; only going on may not.
+    let end = began.saturating_add(most_cycles);
+    while let Some(left) = end.checked_sub(debugger.machine().cpu().cycle()).filter(|&left| left > 0) {
+        if let Progress::Stopped(reason) = debugger.advance(left.min(SLICE)) {
+            return Some(reason);
+        }
+    }
+    debugger.cancel();
+    None
 }
 
 fn serve_gdb(debugger: &mut Debugger, address: &str) -> Result<u8, Failure> {
