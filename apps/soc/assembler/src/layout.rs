@@ -278,7 +278,7 @@ impl Layout<'_> {
                 return Err(match near {
                     Some(near) => finding.hint(format!("did you mean `{near}`?")),
                     None => finding.hint(
-                        "define it as a label `name:` or with .equ; what .org, .align and .space use, before them",
+                        "define it as a label `name:` or with .equ (above, if .org, .align or .space uses it)",
                     ),
                 });
             }
