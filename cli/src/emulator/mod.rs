@@ -139,10 +139,11 @@ impl Machine {
         self
     }
 
-    /// Takes the ACPI tables away: processors are then found in the MP table.
+    /// Takes the ACPI tables away: processors are then found in the MP table. SeaBIOS makes tables of its own where QEMU gives
+    /// none, so the kernel is told as well.
     pub fn without_acpi(mut self) -> Self {
         self.has_acpi = false;
-        self
+        self.word("acpi=off")
     }
 
     /// Stops before the first instruction and listens for gdb on TCP port 1234.

@@ -83,7 +83,11 @@ fn all_run() -> Result<(), String> {
     });
     expect("processors", SEEN.load(Ordering::Acquire), (1 << cpu::count()) - 1)?;
     let missing = machine::boot::processors().map_or(usize::MAX, |processors| processors.missing.len());
-    expect("missing processors", missing, 0)
+    expect("missing processors", missing, 0)?;
+    let has_acpi =
+        !machine::boot::info().command_line.split_ascii_whitespace().any(|word| word == "acpi=off");
+    let source = machine::boot::processors().map_or("none", |processors| processors.source);
+    expect("where they are listed", source, if has_acpi { "ACPI" } else { "MP table" })
 }
 
 fn wakes() -> Result<(), String> {
