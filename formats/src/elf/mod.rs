@@ -7,7 +7,7 @@ mod program;
 pub mod section;
 pub mod shared;
 
-use crate::bytes::{array_at, u8_at, u16_at, u64_at};
+use crate::bytes::{array_at, u16_at, u64_at};
 use core::fmt;
 pub use program::{Image, Segment, SegmentFlags};
 
@@ -19,16 +19,15 @@ pub const PROGRAM_HEADER_LENGTH: usize = 56;
 pub const PROGRAM_HEADERS_MAX: usize = 65_536 / PROGRAM_HEADER_LENGTH;
 
 /// Why a file cannot be loaded. A loader gives ENOEXEC for what is no program of this machine
-/// ([`Error::is_foreign`]) and EINVAL for a program that contradicts itself, as Linux does.
+/// ([`Error::is_foreign`]); a program that contradicts itself is one, but cannot run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
     /// Fewer bytes than the header or table needs.
     Truncated,
     /// No ELF magic.
     NotElf,
-    /// ELF, but not 64-bit little-endian. Versions are not asked for: Linux does not either.
-    WrongClass,
-    /// For another processor than x86-64.
+    /// For another processor than x86-64. Class, byte order and versions are not asked for, since the machine decides them
+    /// and Linux does not ask either.
     WrongMachine,
     /// Neither ET_EXEC nor ET_DYN.
     WrongType,
@@ -44,8 +43,6 @@ pub enum Error {
     Overflow,
     /// File offset and address differ within a page.
     BadAlignment,
-    /// Segments overlap or do not ascend, which the gABI forbids.
-    Overlap,
 }
 
 impl Error {
@@ -55,12 +52,10 @@ impl Error {
             self,
             Error::Truncated
                 | Error::NotElf
-                | Error::WrongClass
                 | Error::WrongMachine
                 | Error::WrongType
                 | Error::BadProgramHeaders
                 | Error::BadInterpreter
-                | Error::NoSegments
         )
     }
 }
@@ -70,7 +65,6 @@ impl fmt::Display for Error {
         out.write_str(match self {
             Error::Truncated => "the file is cut off",
             Error::NotElf => "no ELF magic",
-            Error::WrongClass => "not a 64-bit little-endian ELF",
             Error::WrongMachine => "not for x86-64",
             Error::WrongType => "neither an executable nor a shared object",
             Error::BadProgramHeaders => "program headers of a wrong size or number",
@@ -79,7 +73,6 @@ impl fmt::Display for Error {
             Error::FileLargerThanMemory => "a segment is larger in the file than in memory",
             Error::Overflow => "a segment's end leaves the address space",
             Error::BadAlignment => "a segment's file offset and address differ within a page",
-            Error::Overlap => "segments overlap or are not in ascending order",
         })
     }
 }
@@ -122,7 +115,6 @@ impl Header {
     }
 
     fn fields(bytes: &[u8]) -> Option<Result<Header, Error>> {
-        let (class, data) = (u8_at(bytes, 4)?, u8_at(bytes, 5)?);
         let kind = u16_at(bytes, 16)?;
         let machine = u16_at(bytes, 18)?;
         let header_entry_length = u16_at(bytes, 54)?;
@@ -136,9 +128,7 @@ impl Header {
             section_headers: u16_at(bytes, 60)?,
             section_names: u16_at(bytes, 62)?,
         };
-        Some(if (class, data) != (2, 1) {
-            Err(Error::WrongClass)
-        } else if machine != 62 {
+        Some(if machine != 62 {
             Err(Error::WrongMachine)
         } else if kind != 2 && kind != 3 {
             Err(Error::WrongType)

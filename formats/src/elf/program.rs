@@ -82,8 +82,8 @@ impl Segment {
     }
 }
 
-/// A file's program headers. The segments to load are checked: they ascend and do not overlap, each
-/// with sizes, ends and offset in order. The others are hints, absent where they are absurd. Where the file really ends is not asked: Linux maps what is missing, and the
+/// A file's program headers. The segments to load are checked: each has sizes, ends and offset in order. They may overlap and
+/// come in any order, although the gABI forbids it: as on Linux a later one lies over an earlier. The others are hints, absent where they are absurd. Where the file really ends is not asked: Linux maps what is missing, and the
 /// touch is a SIGBUS. [`Image::file_end`] tells how long it should be.
 #[derive(Clone, Copy, Debug)]
 pub struct Image<'a> {
@@ -172,11 +172,8 @@ impl<'a> Image<'a> {
         if segment.memory_length == 0 {
             return Ok(());
         }
-        if segment.address < self.end {
-            return Err(Error::Overlap);
-        }
         self.start = self.start.min(segment.address);
-        self.end = segment.end();
+        self.end = self.end.max(segment.end());
         self.alignment = self.alignment.max(segment.alignment);
         let headers = self.header.program_headers_offset;
         if self.program_headers_address.is_none() && headers >= segment.file_offset {
@@ -191,7 +188,7 @@ impl<'a> Image<'a> {
         Ok(())
     }
 
-    /// The segments to load, in ascending order of their addresses, none of them empty.
+    /// The segments to load, in the order of the file, none of them empty.
     pub fn segments(&self) -> impl Iterator<Item = Segment> + use<'a> {
         self.table
             .chunks_exact(PROGRAM_HEADER_LENGTH)

@@ -81,8 +81,28 @@ pub fn read_at(file: &Arc<dyn File>, offset: u64, into: &mut [u8]) -> Result<usi
     Ok(total - sink.remaining())
 }
 
-fn refuse(error: elf::Error) -> Errno {
-    if error.is_foreign() { Errno::ENOEXEC } else { Errno::EINVAL }
+/// Why a program cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadError {
+    /// execve(2) says so, and the caller goes on.
+    Refused(Errno),
+    /// Its headers contradict themselves or ask for what no program can have. Linux finds that out when nothing of the old program is left: SIGSEGV.
+    Broken,
+}
+
+impl From<Errno> for LoadError {
+    fn from(error: Errno) -> Self {
+        Self::Refused(error)
+    }
+}
+
+fn refuse(error: elf::Error) -> LoadError {
+    if error.is_foreign() { LoadError::Refused(Errno::ENOEXEC) } else { LoadError::Broken }
+}
+
+/// What it means that a segment could not be mapped: the headers are to blame for all but a lack of memory.
+fn not_mapped(error: Errno) -> LoadError {
+    if error == Errno::ENOMEM { LoadError::Refused(error) } else { LoadError::Broken }
 }
 
 /// The program headers of a file: ENOEXEC when they are not there.
@@ -94,16 +114,16 @@ fn read_table(file: &Arc<dyn File>, header: &Header) -> Result<Vec<u8>, Errno> {
     if len == table.len() { Ok(table) } else { Err(Errno::ENOEXEC) }
 }
 
-/// The path of the interpreter that a program names.
+/// The path of the interpreter that a program names: EIO when the file ends before, ENOEXEC without a NUL at its end.
 fn interpreter_path(file: &Arc<dyn File>, image: &Image<'_>) -> Result<Option<Vec<u8>>, Errno> {
     let Some((offset, len)) = image.interpreter else { return Ok(None) };
     let mut path = Vec::new();
     path.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
     path.resize(len, 0);
-    if read_at(file, offset, &mut path)? != len || path.pop() != Some(0) {
-        return Err(Errno::ENOEXEC);
+    if read_at(file, offset, &mut path)? != len {
+        return Err(Errno::EIO);
     }
-    Ok(Some(path))
+    if path.pop() == Some(0) { Ok(Some(path)) } else { Err(Errno::ENOEXEC) }
 }
 
 /// Loads `executable`, whose first bytes are `head`.
@@ -112,7 +132,7 @@ pub fn load(
     executable: &Executable,
     head: &[u8],
     start: &Start<'_>,
-) -> Result<Loaded, Errno> {
+) -> Result<Loaded, LoadError> {
     let header = Header::parse(head).map_err(refuse)?;
     let table = read_table(&executable.file, &header)?;
     let image = Image::parse(header, &table).map_err(refuse)?;
@@ -150,8 +170,8 @@ pub fn load(
         None => (program_entry, None),
     };
     if entry >= USER_END as u64 {
-        // Linux starts it all the same; the first instruction is a fault.
-        return Err(Errno::ENOEXEC);
+        // Linux starts it; it cannot go there.
+        return Err(LoadError::Broken);
     }
 
     let stack_protection = Protection::READ | Protection::WRITE;
@@ -207,13 +227,14 @@ fn load_interpreter(
     space: &Arc<AddressSpace>,
     executable: &Executable,
     root: &Path,
-) -> Result<(u64, u64), Errno> {
+) -> Result<(u64, u64), LoadError> {
     let mut head = [0; elf::HEADER_LENGTH];
-    let len = read_at(&executable.file, 0, &mut head)?;
-    let foreign = |_| Errno::ELIBBAD;
-    let header = Header::parse(head.get(..len).unwrap_or_default()).map_err(foreign)?;
+    if read_at(&executable.file, 0, &mut head)? != head.len() {
+        return Err(Errno::EIO.into());
+    }
+    let header = Header::parse(&head).map_err(|_| Errno::ELIBBAD)?;
     let table = read_table(&executable.file, &header)?;
-    let image = Image::parse(header, &table).map_err(foreign)?;
+    let image = Image::parse(header, &table).map_err(refuse)?;
     let bias = match header.kind {
         Kind::Fixed => 0,
         Kind::Relocatable => {
@@ -235,12 +256,12 @@ fn map_image(
     image: &Image<'_>,
     bias: u64,
     mapped: &Arc<MappedPath>,
-) -> Result<(), Errno> {
+) -> Result<(), LoadError> {
     let object = executable.file.object().map_err(|_| Errno::ENOEXEC)?;
     for segment in image.segments() {
-        let address = segment.address.checked_add(bias).ok_or(Errno::EINVAL)?;
         let file = Arc::clone(mapped) as Arc<dyn MappedFile>;
-        map_segment(space, &object, file, &segment, address)?;
+        map_segment(space, &object, file, &segment, segment.address.wrapping_add(bias))
+            .map_err(not_mapped)?;
     }
     Ok(())
 }
@@ -253,6 +274,7 @@ fn protection(flags: SegmentFlags) -> Protection {
     protection
 }
 
+/// Maps a segment over whatever is there: nobody uses the space yet, and as on Linux a later segment replaces an earlier.
 fn map_segment(
     space: &Arc<AddressSpace>,
     object: &Arc<memory::Object>,
@@ -261,8 +283,10 @@ fn map_segment(
     address: u64,
 ) -> Result<(), Errno> {
     let address = UserAddress(address as usize);
-    if !address.is_user_range(usize::try_from(segment.memory_length).map_err(|_| Errno::ENOMEM)?) {
-        return Err(Errno::ENOMEM);
+    let most = machine::frame::total().saturating_mul(PAGE_SIZE) as u64;
+    if !address.is_user_range(segment.memory_length as usize) || segment.memory_length > most {
+        // No matter of how much memory is free.
+        return Err(Errno::EINVAL);
     }
     let protection = protection(segment.flags);
     let (file_len, memory_len) = (segment.file_length as usize, segment.memory_length as usize);
@@ -277,9 +301,7 @@ fn map_segment(
             file: Some(file),
             may_write: false,
         };
-        space
-            .map(start, file_pages, protection, MapKind::Private, backing, MapFlags::FIXED_NOREPLACE)
-            .map_err(overlap)?;
+        space.map(start, file_pages, protection, MapKind::Private, backing, MapFlags::FIXED)?;
         let end = inside + file_len;
         if memory_len > file_len && end < file_pages && protection.contains(Protection::WRITE) {
             zero(space, UserAddress(start.0 + end), file_pages - end)?;
@@ -288,15 +310,9 @@ fn map_segment(
     if all_pages > file_pages {
         let rest = UserAddress(start.0 + file_pages);
         let len = all_pages - file_pages;
-        let flags = MapFlags::FIXED_NOREPLACE;
-        space.map(rest, len, protection, MapKind::Private, Backing::Anonymous, flags).map_err(overlap)?;
+        space.map(rest, len, protection, MapKind::Private, Backing::Anonymous, MapFlags::FIXED)?;
     }
     Ok(())
-}
-
-/// Two segments that share a page cannot both be mapped privately from the file.
-fn overlap(error: Errno) -> Errno {
-    if error == Errno::EEXIST { Errno::EINVAL } else { error }
 }
 
 fn zero(space: &Arc<AddressSpace>, at: UserAddress, len: usize) -> Result<(), Errno> {

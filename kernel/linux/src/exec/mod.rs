@@ -6,7 +6,8 @@
 //!        ── the point of no return: switch spaces, close descriptors, reset signals ── first instruction
 //! ```
 //!
-//! Everything that can fail happens before the point of no return, so that a program whose execve(2) fails goes on unharmed.
+//! Everything that can fail happens before the point of no return, so that a program whose execve(2) fails goes on unharmed; one that executes a file whose headers
+//! contradict themselves is ended by SIGSEGV, as on Linux, which has given up the old program by then.
 
 pub mod load;
 mod script;
@@ -34,9 +35,9 @@ use threads::Wait;
 use crate::calls;
 use crate::process::program::Running;
 use crate::process::{Caller, Limits, Program, identity};
-use crate::signal::send;
+use crate::signal::{deliver, send};
 
-use load::Loaded;
+use load::{LoadError, Loaded};
 use strings::Lists;
 
 /// Interpreters that may stand behind each other (Linux: BINPRM_MAX_RECURSION, 4 after the first).
@@ -151,7 +152,15 @@ fn execute_found(
         &executable,
         head.get(..len).unwrap_or_default(),
         &load::Start { path: &path, lists: &lists, credentials: &credentials, is_secure },
-    )?;
+    );
+    let loaded = match loaded {
+        Ok(loaded) => loaded,
+        Err(LoadError::Refused(error)) => return Err(error),
+        Err(LoadError::Broken) => {
+            deliver::end_process(caller, Signal::SIGSEGV);
+            return Err(Errno::ENOEXEC);
+        }
+    };
 
     end_other_threads(caller)?;
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
