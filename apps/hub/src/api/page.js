@@ -12,7 +12,12 @@ function element(tag, text) {
 
 function form(path, method, operation) {
   const box = element("details");
-  const head = element("summary", `${method.toUpperCase()} ${path} — ${operation.summary} (${operation["x-right"]})`);
+  const head = element("summary");
+  const verb = element("span", method.toUpperCase());
+  verb.className = "method";
+  const about = element("span", ` ${operation.summary} (${operation["x-right"]})`);
+  about.className = "about";
+  head.append(verb, path, about);
   const inputs = operation.parameters.map((parameter) => {
     const label = element("label", `${parameter.name}${parameter.required ? " *" : ""} `);
     const input = element("input");
@@ -22,7 +27,6 @@ function form(path, method, operation) {
   });
   const body = operation.requestBody ? element("textarea") : null;
   if (body) {
-    body.cols = 80;
     body.rows = 4;
     body.placeholder = JSON.stringify(operation.requestBody.content["application/json"].schema);
   }
@@ -51,9 +55,16 @@ function form(path, method, operation) {
 async function show() {
   const document = await (await fetch("/api/openapi.json")).json();
   place.textContent = "";
+  // By who brings them: the hub itself first, then the modules.
+  const groups = new Map([["hub", []]]);
   for (const [path, methods] of Object.entries(document.paths)) {
-    for (const [method, operation] of Object.entries(methods)) place.append(form(path, method, operation));
+    for (const [method, operation] of Object.entries(methods)) {
+      const owner = operation.tags[0];
+      if (!groups.has(owner)) groups.set(owner, []);
+      groups.get(owner).push(form(path, method, operation));
+    }
   }
+  for (const [owner, forms] of groups) place.append(element("h2", owner), ...forms);
 }
 
 function listen() {
