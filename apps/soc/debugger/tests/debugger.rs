@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use soc_assembler::{NoFiles, Options, assemble};
 use soc_debugger::{Access, Answer, Debugger, Expression, Goal, HISTORY_BYTES, Progress, Stopped, execute};
 use soc_machine::{Input, Machine, Quirks};
+use std::collections::BTreeMap;
 
 fn debugger(text: &str) -> Debugger {
     let assembly = assemble("test.asm", text, Options::default(), &mut NoFiles);
@@ -288,7 +289,98 @@ fn devices_and_handlers_can_be_looked_at_without_touching_them() {
     assert_eq!(debugger.machine().cpu().registers()[2..5], [65, 66, 98]);
 }
 
+/// One thing that a person does with a debugger.
+#[derive(Clone, Debug)]
+enum Act {
+    Go(Goal),
+    /// Runs for a while, then has enough.
+    Run,
+    Give(Input),
+    Break(u32),
+    Watch(u32),
+    Look,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => (1u64..300).prop_map(|count| Act::Go(Goal::Step(count))),
+        3 => (1u64..300).prop_map(|count| Act::Go(Goal::ReverseStep(count))),
+        3 => (0u64..2000).prop_map(|cycle| Act::Go(Goal::GoTo(cycle))),
+        1 => Just(Act::Go(Goal::StepOver)),
+        2 => Just(Act::Go(Goal::ReverseContinue)),
+        2 => Just(Act::Run),
+        2 => any::<u8>().prop_map(|key| Act::Give(Input::Key(key))),
+        1 => (0u32..0x200, any::<u8>()).prop_map(|(address, byte)| Act::Give(Input::Memory { address, bytes: vec![byte] })),
+        1 => (0u32..24).prop_map(|word| Act::Break(word * 8)),
+        1 => (0x100u32..0x140).prop_map(Act::Watch),
+        1 => Just(Act::Look),
+    ]
+}
+
+/// Programs of chance that are interrupted every fifty cycles, and may sleep or switch themselves off. The interrupt bank's
+/// r5 grows by the cycle of each key, so a key that comes at another cycle is never forgotten.
+fn interrupted_program() -> impl Strategy<Value = String> {
+    let rare =
+        prop::sample::select(vec!["nop", "nop", "st32 SYSTEM_WAIT, r1", "st32 SYSTEM_EXIT, r2", "cli"]);
+    (program(), rare).prop_map(|(program, rare)| {
+        program.replacen(
+            "mov r14, 0x1000\n",
+            "mov r14, 0x1000\nmovsi r14, 0x2000\nmov r1, 1\nireg r1, key\nmov r1, 2\nireg r1, tick\nmov r1, 50\nst32 TIMER_PERIOD, r1\n\
+             mov r1, 7\nst32 TIMER_CONTROL, r1\nsti\n",
+            1,
+        ) + rare + "\njmp 0x58\ntick: mov r1, 1\nst32 TIMER_STATUS, r1\niret\n\
+             key: ld8 r4, KEYBOARD + 1\nld32 r4, SYSTEM_CYCLE_LOW\nadd r5, r4\niret\n"
+    })
+}
+
+fn do_act(debugger: &mut Debugger, act: Act) {
+    match act {
+        Act::Go(goal) => {
+            debugger.start(goal);
+            // A step over a call that never returns would have no end either.
+            debugger.advance(3000);
+            while debugger.is_busy() && !matches!(goal, Goal::StepOver) {
+                debugger.advance(3000);
+            }
+            debugger.cancel();
+        }
+        Act::Run => {
+            debugger.start(Goal::Continue);
+            debugger.advance(700);
+            debugger.cancel();
+        }
+        Act::Give(input) => debugger.give(input),
+        Act::Break(address) => drop(debugger.set_breakpoint(address, None)),
+        Act::Watch(address) => drop(debugger.set_watchpoint(address, 2, Access::Both)),
+        Act::Look => drop((debugger.trace(20), debugger.profile(100, 3))),
+    }
+}
+
 proptest! {
+    #[test]
+    fn a_cycle_has_one_state_whichever_way_it_is_reached(
+        text in interrupted_program(), acts in prop::collection::vec(act(), 1..10),
+    ) {
+        let mut debugger = debugger(&text);
+        let mut seen = BTreeMap::new();
+        for act in acts {
+            let is_edit = matches!(act, Act::Give(_));
+            do_act(&mut debugger, act.clone());
+            let now = debugger.machine().cpu().cycle();
+            let state = debugger.machine().save();
+            if is_edit {
+                seen.retain(|&cycle, _| cycle < now);
+            }
+            let first = seen.entry(now).or_insert_with(|| state.clone());
+            prop_assert!(*first == state, "cycle {} is another after {:?}", now, act);
+        }
+        // And once more, backwards.
+        for (cycle, state) in seen.into_iter().rev() {
+            go(&mut debugger, Goal::GoTo(cycle));
+            prop_assert!(debugger.machine().save() == state, "cycle {} is another in the end", cycle);
+        }
+    }
+
     #[test]
     fn a_step_reversed_leaves_everything_as_it_was(text in program(), warm in 0u64..200, keys in any::<[u8; 3]>()) {
         let mut debugger = debugger(&text);
