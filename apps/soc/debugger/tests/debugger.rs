@@ -371,8 +371,11 @@ proptest! {
             if is_edit {
                 seen.retain(|&cycle, _| cycle < now);
             }
-            let first = seen.entry(now).or_insert_with(|| state.clone());
-            prop_assert!(*first == state, "cycle {} is another after {:?}", now, act);
+            // A breakpoint where a sleeping machine wakes stops within the cycle: it is awake, and nothing is executed yet.
+            if !matches!(debugger.last_stop(), Stopped::Breakpoint(_)) {
+                let first = seen.entry(now).or_insert_with(|| state.clone());
+                prop_assert!(*first == state, "cycle {} is another after {:?}", now, act);
+            }
         }
         // And once more, backwards.
         for (cycle, state) in seen.into_iter().rev() {
