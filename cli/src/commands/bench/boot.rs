@@ -22,6 +22,8 @@ const PROCESSOR: &str = "max";
 const MEMORY_MIB: u64 = 256;
 /// Starts by the host's clock, of which the middle one counts.
 const STARTS: usize = 9;
+/// How many times longer than with all memory a start with little may take.
+const PATIENCE: u32 = 20;
 /// The shell, and its prompt where nothing sets another.
 const SHELL: &str = "/bin/sh";
 const PROMPT: &str = "/ # ";
@@ -98,14 +100,17 @@ fn on(name: &str, kernel: &Kernel, archives: &Archives) -> Result<Figures> {
     let wall = starts[STARTS / 2];
     step.message(format!("measuring the memory that {name} takes"));
     let memory = MemorySize::mebibytes(MEMORY_MIB);
-    let free = free_at_the_prompt(kernel, &archives.shell, memory)?.context("the shell did not start")?;
+    let (free, took) =
+        free_at_the_prompt(kernel, &archives.shell, memory, LIMIT)?.context("the shell did not start")?;
+    // With too little memory a kernel may also go on for ever without a prompt.
+    let patience = took * PATIENCE;
     let file_bytes = std::fs::metadata(&kernel.file).context("cannot read the kernel's file")?.len();
     // A machine cannot be smaller than what QEMU loads into it.
     let smallest = (file_bytes + archives.len_bytes).div_ceil(1 << 20);
     let least = least(smallest, MEMORY_MIB, |mebibytes| {
         step.message(format!("starting {name} in {mebibytes} MiB"));
         let memory = MemorySize::mebibytes(mebibytes);
-        Ok(free_at_the_prompt(kernel, &archives.shell, memory)?.is_some())
+        Ok(free_at_the_prompt(kernel, &archives.shell, memory, patience)?.is_some())
     })?;
     Ok(vec![
         ("guest time to the first instruction, µs".into(), guest_ns / 1000),
@@ -131,7 +136,7 @@ fn first_instruction(kernel: &Kernel, initramfs: &Path, time: Time) -> Result<(u
     const LINE_START: &str = "first-instruction ";
     let mut running = machine(kernel, initramfs).time(time).start()?;
     let started = running.started();
-    let mut console = Console::of(&mut running)?;
+    let mut console = Console::of(&mut running, LIMIT)?;
     let Some(before) = console.until(LINE_START)? else {
         bail!("the first program did not say when it began; {}", running.wait_within(LIMIT)?.describe())
     };
@@ -141,21 +146,27 @@ fn first_instruction(kernel: &Kernel, initramfs: &Path, time: Time) -> Result<(u
     Ok((ticks, passed))
 }
 
-/// MemFree in KiB as the shell at its prompt sees it; nothing when the machine ends without a prompt.
-fn free_at_the_prompt(kernel: &Kernel, initramfs: &Path, memory: MemorySize) -> Result<Option<u64>> {
+/// MemFree in KiB as the shell at its prompt sees it, and how long the answer took; nothing when there is no prompt.
+fn free_at_the_prompt(
+    kernel: &Kernel,
+    initramfs: &Path,
+    memory: MemorySize,
+    patience: Duration,
+) -> Result<Option<(u64, Duration)>> {
     let machine = machine(kernel, initramfs)
         .memory(memory)
         // Each kernel passes the other's word over.
         .word(format!("rdinit={SHELL}"))
         .word(format!("init={SHELL}"));
     let mut running = machine.start()?;
-    let mut console = Console::of(&mut running)?;
+    let started = running.started();
+    let mut console = Console::of(&mut running, patience)?;
     if console.until(PROMPT)?.is_none() {
         return Ok(None);
     }
     console.write(SHOW_MEMORY)?;
     match console.until(PROMPT)? {
-        Some(text) => Ok(Some(mem_free(&text)?)),
+        Some(text) => Ok(Some((mem_free(&text)?, started.elapsed()))),
         None => Ok(None),
     }
 }
