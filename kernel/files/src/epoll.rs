@@ -2,11 +2,12 @@
 
 use alloc::sync::Arc;
 
+use abi::Errno;
 use abi::fcntl::OpenFlags;
 use threads::poll::{Epoll, Events, Pollable, Waiter};
 
 use crate::anonymous::AnonymousInode;
-use crate::file::File;
+use crate::file::{File, IoctlArgument};
 use crate::open_file::OpenFile;
 
 struct EpollFile(Epoll);
@@ -27,4 +28,8 @@ impl Pollable for EpollFile {
     }
 }
 
-impl File for EpollFile {}
+impl File for EpollFile {
+    fn ioctl(&self, _request: u32, _argument: &mut dyn IoctlArgument) -> Result<usize, Errno> {
+        Err(Errno::EINVAL)
+    }
+}

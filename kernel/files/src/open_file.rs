@@ -256,11 +256,12 @@ impl OpenFile {
 
     /// Begins to read a directory from the position on: getdents64(2). ENOTDIR; ENOENT when the directory has been removed.
     pub fn read_directory(&self) -> Result<DirectoryReader<'_>, Errno> {
-        self.check_readable()?;
+        self.check_not_path()?;
         let dentry = &self.path.dentry;
         if !dentry.is_directory() {
             return Err(Errno::ENOTDIR);
         }
+        self.check_readable()?;
         let position = self.position.lock();
         if dentry.is_dead() {
             return Err(Errno::ENOENT);

@@ -46,7 +46,7 @@ fn choose(is_patient: bool, pages: usize) -> Verdict {
             }
             continue;
         }
-        if shares_memory(process, &init) {
+        if shares_memory(process, init) {
             continue;
         }
         let Some(badness) = badness(process) else { continue };

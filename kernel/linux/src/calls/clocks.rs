@@ -102,7 +102,10 @@ pub fn nanosleep(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 pub fn clock_nanosleep(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let (id, flags) = (arguments.int(0), arguments.unsigned(1));
     let kind = Kind::new(id)?;
-    if id == CLOCK_THREAD_CPUTIME_ID || matches!(kind, Kind::Thread(0)) {
+    if id == CLOCK_THREAD_CPUTIME_ID {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if matches!(kind, Kind::Thread(0)) {
         return Err(Errno::EINVAL);
     }
     let time: Timespec = user::read_value(arguments.address(2))?;

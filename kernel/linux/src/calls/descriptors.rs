@@ -98,7 +98,7 @@ pub fn fcntl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     }
     match command {
         F_DUPFD | F_DUPFD_CLOEXEC => {
-            let least = arguments.size(2);
+            let least = arguments.unsigned(2) as usize;
             if least >= caller.process.limits.descriptors() {
                 return Err(Errno::EINVAL);
             }
@@ -211,15 +211,17 @@ fn set_lock(caller: &Caller, file: &OpenFile, command: u32, address: UserAddress
 
 /// flock(2).
 pub fn flock(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let file = caller.descriptors.get_usable(arguments.int(0))?;
     let operation = arguments.unsigned(1);
     let may_wait = operation & LOCK_NB == 0;
+    if !matches!(operation & !LOCK_NB, LOCK_SH | LOCK_EX | LOCK_UN) {
+        return Err(Errno::EINVAL);
+    }
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
     let locks = locks(&file)?;
     match operation & !LOCK_NB {
         LOCK_SH => locks.lock_whole(file.id(), LockKind::Shared, may_wait)?,
         LOCK_EX => locks.lock_whole(file.id(), LockKind::Exclusive, may_wait)?,
-        LOCK_UN => locks.unlock_whole(file.id()),
-        _ => return Err(Errno::EINVAL),
+        _ => locks.unlock_whole(file.id()),
     }
     Ok(0)
 }

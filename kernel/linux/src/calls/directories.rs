@@ -7,7 +7,7 @@ use abi::capability::CAP_SYS_CHROOT;
 use abi::directory::{DIRENT64_NAME_OFFSET, Dirent64Head, dirent64_length};
 use abi::fcntl::{AT_FDCWD, AtFlags, RenameFlags};
 use files::credentials::Access;
-use files::{Lookup, Path};
+use files::{Kind, Lookup, Path};
 use machine::address::UserAddress;
 use memory::Sink;
 use memory::user::{self, UserSink};
@@ -171,7 +171,7 @@ fn read_link(
     // An empty path names the link that the descriptor was opened for with O_PATH and O_NOFOLLOW.
     let how = Lookup { allow_empty: directory != AT_FDCWD, ..Lookup::NO_FOLLOW };
     let found = look_up(caller, directory, &path, how)?;
-    if path.is_empty() && found.dentry.is_directory() {
+    if path.is_empty() && Kind::of_mode(found.inode().ownership().mode) != Kind::Symlink {
         return Err(Errno::ENOENT);
     }
     let root = caller.place.directories().root.clone();

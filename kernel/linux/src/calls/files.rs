@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::fcntl::{AT_FDCWD, FallocateFlags, OpenFlags, PATH_MAX, ResolveFlags};
+use abi::stat::{S_IFMT, S_IFREG};
 use files::{Context, Lookup, OpenHow, Path};
 use machine::address::UserAddress;
 use memory::user;
@@ -38,6 +39,10 @@ pub fn with_context<R>(caller: &Caller, act: impl FnOnce(&Context<'_>) -> R) -> 
 
 /// Finds the file that an `*at` call names.
 pub fn look_up(caller: &Caller, descriptor: i32, path: &[u8], how: Lookup) -> Result<Path, Errno> {
+    if path.is_empty() && !how.allow_empty {
+        // Whatever the descriptor is.
+        return Err(Errno::ENOENT);
+    }
     let start = start(caller, descriptor, path)?;
     if path.is_empty() && how.allow_empty {
         let working = || caller.place.directories().working.clone();
@@ -48,6 +53,9 @@ pub fn look_up(caller: &Caller, descriptor: i32, path: &[u8], how: Lookup) -> Re
 
 fn open_path(caller: &Caller, directory: i32, address: UserAddress, how: OpenHow) -> Outcome {
     let path = path(address)?;
+    if path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
     let start = start(caller, directory, &path)?;
     let number = caller.descriptors.reserve(0, caller.process.limits.descriptors())?;
     let file = with_context(caller, |context| context.open(start.as_ref(), &path, how))?;
@@ -134,6 +142,9 @@ pub fn truncate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// ftruncate(2).
 pub fn ftruncate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    if arguments.long(1) < 0 {
+        return Err(Errno::EINVAL);
+    }
     let file = caller.descriptors.get(arguments.int(0))?;
     file.truncate(arguments.long(1))?;
     file.drop_privileges(&caller.credentials)?;
@@ -196,5 +207,6 @@ pub fn readahead(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if !file.flags().can_read() {
         return Err(Errno::EBADF);
     }
-    if file.metadata().kind() == files::Kind::Regular { Ok(0) } else { Err(Errno::EINVAL) }
+    // What has no name has no kind either.
+    if file.metadata().mode & S_IFMT == S_IFREG { Ok(0) } else { Err(Errno::EINVAL) }
 }

@@ -142,14 +142,20 @@ impl Source for Limited<'_> {
 
 /// readv(2).
 pub fn readv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let file = caller.descriptors.get(arguments.int(0))?;
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    if !file.flags().can_read() {
+        return Err(Errno::EBADF);
+    }
     let mut sink = UserSink::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
     finish_read(caller, file.read(&mut sink))
 }
 
 /// writev(2).
 pub fn writev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let file = caller.descriptors.get(arguments.int(0))?;
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    if !file.flags().can_write() {
+        return Err(Errno::EBADF);
+    }
     let mut source = UserSource::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
     let outcome = write_limited(caller, &file, &mut source, None);
     finish_write(caller, outcome)
@@ -157,18 +163,20 @@ pub fn writev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// pread64(2).
 pub fn pread(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let offset = checked_offset(arguments.long(3))?;
     let file = caller.descriptors.get(arguments.int(0))?;
     let len = buffer(arguments.address(1), arguments.size(2))?;
     let mut sink = UserSink::new(arguments.address(1), len)?;
-    finish_read(caller, file.read_at(&mut sink, arguments.long(3)))
+    finish_read(caller, file.read_at(&mut sink, offset))
 }
 
 /// pwrite64(2).
 pub fn pwrite(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let offset = checked_offset(arguments.long(3))?;
     let file = caller.descriptors.get(arguments.int(0))?;
     let len = buffer(arguments.address(1), arguments.size(2))?;
     let mut source = UserSource::new(arguments.address(1), len)?;
-    let outcome = write_limited(caller, &file, &mut source, Some(checked_offset(arguments.long(3))?));
+    let outcome = write_limited(caller, &file, &mut source, Some(offset));
     finish_write(caller, outcome)
 }
 
@@ -178,16 +186,18 @@ fn checked_offset(offset: i64) -> Result<i64, Errno> {
 
 /// preadv(2).
 pub fn preadv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let offset = checked_offset(arguments.long(3))?;
     let file = caller.descriptors.get(arguments.int(0))?;
     let mut sink = UserSink::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
-    finish_read(caller, file.read_at(&mut sink, arguments.long(3)))
+    finish_read(caller, file.read_at(&mut sink, offset))
 }
 
 /// pwritev(2).
 pub fn pwritev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let offset = checked_offset(arguments.long(3))?;
     let file = caller.descriptors.get(arguments.int(0))?;
     let mut source = UserSource::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
-    let outcome = write_limited(caller, &file, &mut source, Some(checked_offset(arguments.long(3))?));
+    let outcome = write_limited(caller, &file, &mut source, Some(offset));
     finish_write(caller, outcome)
 }
 

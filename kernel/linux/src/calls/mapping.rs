@@ -65,6 +65,8 @@ pub fn mmap(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let kind = match raw & MAP_TYPE {
         PRIVATE => MapKind::Private,
         SHARED => MapKind::Shared,
+        // There is nothing of a file to validate.
+        SHARED_VALIDATE if flags.contains(MapFlags::ANONYMOUS) => return Err(Errno::EINVAL),
         SHARED_VALIDATE if MapFlags::from_bits(raw).is_some() && !flags.contains(MapFlags::SYNC) => {
             MapKind::Shared
         }

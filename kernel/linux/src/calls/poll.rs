@@ -300,13 +300,13 @@ pub fn epoll_ctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 }
 
 fn wait_epoll(caller: &Caller, arguments: &Arguments, deadline_ns: Option<u64>) -> Outcome {
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
     let most = usize::try_from(arguments.int(2)).ok().filter(|&most| most > 0).ok_or(Errno::EINVAL)?;
     let most = most.min(i32::MAX as usize / size_of::<EpollEvent>());
     let to = arguments.address(1);
     if !to.is_user_range(most * size_of::<EpollEvent>()) {
         return Err(Errno::EFAULT);
     }
-    let file = caller.descriptors.get_usable(arguments.int(0))?;
     let epoll = file.file().as_epoll().ok_or(Errno::EINVAL)?;
     let mut count = 0;
     let mut has_faulted = false;

@@ -103,7 +103,8 @@ fn read_address(address: UserAddress, len: i32) -> Result<Vec<u8>, Errno> {
 
 /// Writes an address where the program wants it, cut to the room that it has, and its whole length.
 fn write_address(bytes: &[u8], to: Option<UserAddress>, len_at: Option<UserAddress>) -> Result<(), Errno> {
-    let (Some(to), Some(len_at)) = (to, len_at) else { return Ok(()) };
+    let Some(to) = to else { return Ok(()) };
+    let len_at = len_at.ok_or(Errno::EFAULT)?;
     let room: i32 = user::read_value(len_at)?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     user::write_bytes(to, bytes.get(..room.min(bytes.len())).unwrap_or_default())?;
@@ -135,6 +136,7 @@ pub fn listen(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 }
 
 fn accept_with(caller: &Caller, arguments: &Arguments, flags: u32) -> Outcome {
+    caller.descriptors.get_usable(arguments.int(0))?;
     let flags = SocketFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
     let file = find(caller, arguments.int(0))?;
     let number = caller.descriptors.reserve(0, caller.process.limits.descriptors())?;

@@ -85,6 +85,9 @@ pub fn sendfile(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let mut source_offset = read_offset(arguments.optional(1))?;
     let mut target_offset = read_offset(arguments.optional(3))?;
+    for number in [arguments.int(0), arguments.int(2)] {
+        caller.descriptors.get_usable(number)?;
+    }
     if arguments.unsigned(5) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -115,6 +118,9 @@ pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// splice(2).
 pub fn splice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    if arguments.size(4) == 0 {
+        return Ok(0);
+    }
     let flags = SpliceFlags::from_bits(arguments.unsigned(5)).ok_or(Errno::EINVAL)?;
     let (source, target) = pair(caller, arguments.int(0), arguments.int(2))?;
     let mut source_offset = read_offset(arguments.optional(1))?;
@@ -133,6 +139,9 @@ pub fn splice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// tee(2).
 pub fn tee(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    if arguments.size(2) == 0 {
+        return Ok(0);
+    }
     let flags = SpliceFlags::from_bits(arguments.unsigned(3)).ok_or(Errno::EINVAL)?;
     let (source, target) = pair(caller, arguments.int(0), arguments.int(1))?;
     let len = arguments.size(2).min(MAX_TRANSFER);
