@@ -4,25 +4,26 @@
 //! Whoever may write to the broker may command what is offered there; the broker's own access rules decide who that is.
 //! Devices that announce themselves wait in the inbox like all others.
 //!
-//! Start reading at [`Bridge`], then [`offer`] (the way out) and [`found`] (the way in).
+//! Start reading at [`Bridge`], then [`outward`] with [`offer`], and [`inward`] with [`found`].
 
 mod found;
+mod inward;
 mod link;
 mod offer;
+mod outward;
 mod template;
 
 use found::{Announced, Remote};
 use house::function::Right;
-use house::house::Commander;
 use house::{
-    BoxFuture, Command, Delivery, Event, Filter, Function, Method, Module, Principal, Problem, Reply, Role,
-    Room, State, Status, Subscription, Trust,
+    BoxFuture, Delivery, Filter, Function, Method, Module, Principal, Problem, Reply, Room, Status,
+    Subscription,
 };
 use link::{Broker, News};
 use offer::{Retained, Topics};
 use rumqttc::{AsyncClient, QoS};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -291,262 +292,6 @@ impl Bridge {
 
     fn retain(&mut self, message: Retained) {
         self.retained.insert(message.topic, message.payload);
-    }
-
-    // The way out.
-
-    fn happened(&mut self, event: &Event) {
-        match (event.kind.as_str(), &event.entity, &event.device) {
-            ("state", Some(entity), _) => self.tell(entity, false),
-            ("entity", Some(entity), _) => self.tell(entity, true),
-            ("device", _, Some(device)) => {
-                let forgotten = event.value()["entities"].as_array().cloned().unwrap_or_default();
-                for entity in forgotten.iter().filter_map(Value::as_str) {
-                    self.forget(entity);
-                }
-                self.look_at(device);
-            }
-            _ => {}
-        }
-    }
-
-    /// A device has changed: its name stands in every message of its entities, and it may have been accepted.
-    fn look_at(&mut self, device: &str) {
-        let entities: Vec<String> = self.room.house().look(|registry| {
-            registry.entities().filter(|e| e.device == device).map(|e| e.id.clone()).collect()
-        });
-        for entity in entities {
-            self.tell(&entity, true);
-        }
-        let own: Vec<Announced> =
-            self.announced.values().filter(|a| self.room.device_id(&a.id) == device).cloned().collect();
-        for announced in own {
-            self.serve(&announced);
-        }
-    }
-
-    fn look_at_everything(&mut self) {
-        let devices: Vec<String> =
-            self.room.house().look(|registry| registry.devices().map(|d| d.id.clone()).collect());
-        for device in devices {
-            self.look_at(&device);
-        }
-    }
-
-    /// Tells others of one entity: its state, and with `is_new` what it is. What came by MQTT is not sent back.
-    fn tell(&mut self, entity: &str, is_new: bool) {
-        if !self.settings.offer {
-            return;
-        }
-        let found = self.room.house().look(|registry| {
-            let entity = registry.entity(entity)?;
-            let device = registry.device(&entity.device).filter(|d| d.module != "mqtt")?;
-            let area = registry.area_of(entity).and_then(|id| registry.areas().find(|a| a.id == id));
-            let config =
-                is_new.then(|| offer::config(&self.topics, entity, device, area.map(|a| a.name.as_str())));
-            Some((config, offer::state(&self.topics, entity)))
-        });
-        let Some((config, states)) = found else { return };
-        if let Some(config) = &config {
-            let topics = [config, &states[0], &states[1]].map(|message| message.topic.clone());
-            self.offered.insert(entity.to_string(), topics);
-        }
-        config.into_iter().chain(states).for_each(|message| self.retain(message));
-    }
-
-    /// An entity is gone for good.
-    fn forget(&mut self, entity: &str) {
-        self.remotes.remove(entity);
-        for topic in self.offered.remove(entity).into_iter().flatten() {
-            self.retain(Retained { topic, payload: Vec::new() });
-        }
-    }
-
-    /// Somebody commands one of the house's entities.
-    fn commanded(&mut self, object: &str, payload: &str) {
-        let house = self.room.house().clone();
-        let entity = house.look(|registry| {
-            registry
-                .entities()
-                .find(|e| offer::object(&e.id) == object && !e.device.starts_with("mqtt."))
-                .cloned()
-        });
-        let Some(entity) = entity else { return };
-        let Some((action, arguments)) = offer::command(&entity, payload) else {
-            return tracing::warn!(entity = entity.id, payload, "a command over MQTT makes no sense");
-        };
-        let who = Principal { user: "mqtt".into(), role: Role::Resident, ..Principal::house() };
-        let command = Command { entity: entity.id, action: action.into(), arguments, who };
-        tokio::spawn(async move {
-            let entity = command.entity.clone();
-            if let Err(problem) = house.command(command).await {
-                tracing::warn!(entity, %problem, "a command over MQTT failed");
-            }
-        });
-    }
-
-    // The way in.
-
-    fn heard(&mut self, topic: &str, payload: &[u8], is_retained: bool) {
-        if self.settings.offer
-            && let Some(object) = self.topics.commanded(topic)
-        {
-            // A command that the broker kept is not one of this moment.
-            if !is_retained {
-                self.commanded(object, &String::from_utf8_lossy(payload));
-            }
-            return;
-        }
-        if let Some(rest) = topic.strip_prefix(&self.topics.discovery).and_then(|rest| rest.strip_prefix('/'))
-        {
-            match self.topics.own_config(topic) {
-                Some(object) => self.own(topic, object, payload),
-                None if self.settings.find && rest.ends_with("/config") => {
-                    self.announced(topic, rest, payload)
-                }
-                None => {}
-            }
-        }
-        let Some(hearing) = self.listening.get(topic) else { return };
-        let text = String::from_utf8_lossy(payload);
-        for id in hearing {
-            let Some(remote) = self.remotes.get(id) else { continue };
-            match remote.heard(topic, &text) {
-                // It is there again; its state comes on its own topic.
-                Some(State::Unknown) => {
-                    let is_away = self
-                        .room
-                        .house()
-                        .look(|r| r.entity(id).is_some_and(|e| matches!(e.state, State::Unavailable(_))));
-                    if is_away {
-                        self.room.state(id, State::Unknown);
-                    }
-                }
-                Some(state) => self.room.state(id, state),
-                None => {}
-            }
-        }
-        if let Some(device) = hearing.iter().find_map(|id| Some(id.rsplit_once('.')?.0.to_string())) {
-            self.room.log(&device, false, payload);
-        }
-    }
-
-    /// A discovery message of the hub itself: one of an entity that is no more is taken back.
-    fn own(&mut self, topic: &str, object: &str, payload: &[u8]) {
-        let is_known =
-            self.room.house().look(|registry| registry.entities().any(|e| offer::object(&e.id) == object));
-        if !is_known && !payload.is_empty() && self.settings.offer {
-            self.retain(Retained { topic: topic.to_string(), payload: Vec::new() });
-        }
-    }
-
-    fn announced(&mut self, topic: &str, rest: &str, payload: &[u8]) {
-        let read = if payload.is_empty() { Ok(None) } else { found::read(rest, payload) };
-        let now = match read {
-            Ok(now) => now,
-            Err(reason) => return tracing::info!(topic, reason, "a discovery message is passed over"),
-        };
-        let before = match &now {
-            Some(now) => self.announced.insert(topic.to_string(), now.clone()),
-            None => self.announced.remove(topic),
-        };
-        if let Some(before) = before.filter(|before| Some(before) != now.as_ref()) {
-            self.withdraw(&before);
-        }
-        let Some(now) = now else { return };
-        if self.announced.len() > REMOTES {
-            self.announced.remove(topic);
-            return tracing::warn!(topic, "there are too many devices at the broker");
-        }
-        let found =
-            self.room.discover(&now.id, &now.name, &now.model, Some(&self.address), Trust::Unauthenticated);
-        if found.is_some() {
-            self.serve(&now);
-        }
-    }
-
-    /// Entities that a device no longer has.
-    fn withdraw(&mut self, before: &Announced) {
-        let device = self.room.device_id(&before.id);
-        for remote in &before.entities {
-            let id = format!("{device}.{}", remote.what);
-            self.remotes.remove(&id);
-            self.room.state(&id, State::Unavailable("the device no longer announces it".into()));
-            self.listen_less(&id);
-        }
-        if !self.announced.values().any(|a| a.id == before.id) {
-            self.room.unavailable(&device, "it took its announcement back");
-        }
-    }
-
-    fn listen_less(&mut self, entity: &str) {
-        let (requests, topics) = (&mut self.requests, &mut self.listening);
-        topics.retain(|topic, hearing| {
-            if hearing.remove(entity) && hearing.is_empty() {
-                requests.push_back(Request::Unsubscribe(topic.clone()));
-                return false;
-            }
-            true
-        });
-    }
-
-    /// Begins (or ends) to serve what a message announced, as the house wants it.
-    fn serve(&mut self, announced: &Announced) {
-        let device = self.room.device_id(&announced.id);
-        let wanted = self.status(&device) == Some(Status::Accepted);
-        let mut is_news = false;
-        for remote in &announced.entities {
-            let id = format!("{device}.{}", remote.what);
-            match (wanted, self.remotes.get(&id) == Some(remote)) {
-                (true, true) => {}
-                (true, false) if self.remotes.len() >= REMOTES => {}
-                (true, false) => {
-                    is_news = true;
-                    self.listen_less(&id);
-                    self.room.offer(remote.offered(&device));
-                    for topic in remote.topics() {
-                        // The broker repeats what it has retained for each subscription, also for one that it has already.
-                        self.requests.push_back(Request::Subscribe(topic.to_string()));
-                        self.listening.entry(topic.to_string()).or_default().insert(id.clone());
-                    }
-                    self.remotes.insert(id, remote.clone());
-                }
-                (false, _) => {
-                    if self.remotes.remove(&id).is_some() {
-                        is_news = true;
-                        self.listen_less(&id);
-                    }
-                }
-            }
-        }
-        if is_news && wanted && self.is_connected.load(Ordering::Relaxed) {
-            self.reachable(&device);
-        } else if is_news && !wanted {
-            self.room.unavailable(&device, "it is not accepted");
-        }
-    }
-
-    fn reachable(&self, device: &str) {
-        let own = device.to_string();
-        let remotes: BTreeMap<String, Remote> = self
-            .remotes
-            .iter()
-            .filter(|(id, _)| id.rsplit_once('.').is_some_and(|(device, _)| device == own))
-            .map(|(id, remote)| (id.clone(), remote.clone()))
-            .collect();
-        let (order, room) = (self.order.clone(), self.room.clone());
-        let commander: Commander = Arc::new(move |command| {
-            let sent = match remotes.get(&command.entity) {
-                None => Err(Problem::unavailable("the device no longer announces it")),
-                Some(remote) => remote.order(&command).and_then(|(topic, payload, retain)| {
-                    room.log(&own, true, payload.as_bytes());
-                    let busy = |_| Problem::unavailable("too many commands wait for the broker");
-                    order.try_send(Order { topic, payload, retain }).map_err(busy)
-                }),
-            };
-            Box::pin(async move { sent.map(|()| serde_json::Map::new()) })
-        });
-        self.room.available(device, Some(commander));
     }
 }
 
