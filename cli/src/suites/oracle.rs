@@ -45,7 +45,9 @@ pub fn run(tree: &Tree, job: &Job) -> Result<Transcript> {
     settings.make_raw();
     tcsetattr(&theirs, OptionalActions::Now, &settings)?;
 
-    let mut command = Command::new("prlimit");
+    // Signals that whoever started the tests ignores (nohup, a script's background) are none of the job's business.
+    let mut command = Command::new("env");
+    command.args(["--default-signal", "prlimit"]);
     command.args(["--nofile=1024:4096", "--stack=8388608:unlimited", "--core=0:unlimited"]);
     command.args(["unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]);
     if !rustix::process::geteuid().is_root() {
@@ -54,8 +56,12 @@ pub fn run(tree: &Tree, job: &Job) -> Result<Transcript> {
     command.args(["bash", "-c", PREPARE, "bash"]).arg(root.path());
     command.args(&job.environment).args(&job.arguments);
     let stdio = || -> Result<Stdio> { Ok(theirs.try_clone()?.into()) };
-    let mut child =
-        command.stdin(stdio()?).stdout(stdio()?).stderr(stdio()?).spawn().context("cannot run unshare")?;
+    let mut child = command
+        .stdin(stdio()?)
+        .stdout(stdio()?)
+        .stderr(stdio()?)
+        .spawn()
+        .context("cannot run env, prlimit and unshare")?;
     // The command holds copies of the terminal; only when the last is closed does reading end.
     drop(command);
     drop(theirs);
