@@ -69,7 +69,7 @@ fn content() -> io::Result<()> {
     println!("from the end: {}", file.seek(SeekFrom::End(-4))?);
     println!("read: {} then {}", file.read(&mut buffer)?, file.read(&mut buffer)?);
     println!("before the start: {:?}", error(file.seek(SeekFrom::Current(-100))));
-    let private = OpenOptions::new().write(true).create(true).mode(0o666).open("masked")?;
+    let private = OpenOptions::new().write(true).create_new(true).mode(0o666).open("masked")?;
     println!("umask: {:o}", private.metadata()?.mode());
     println!("not readable: {:?}", error((&private).read(&mut buffer)));
     println!("truncated on opening: {}", File::create("plain")?.metadata()?.len());

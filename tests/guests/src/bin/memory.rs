@@ -92,7 +92,7 @@ fn refused() {
         let kernel = 0xffff_8000_0000_0000_u64 as *mut c_void;
         println!("the kernel's half: {:?}", mmap_anonymous(kernel, PAGE, READ_WRITE, fixed).err());
         println!("unmap nothing: {:?}", munmap(PAGE as *mut c_void, 0));
-        println!("unmap crooked: {:?}", munmap(1 as *mut c_void, PAGE));
+        println!("unmap crooked: {:?}", munmap(null_mut::<c_void>().wrapping_byte_add(1), PAGE));
         println!("unmap the kernel: {:?}", munmap(kernel, PAGE));
         println!("protect nothing: {:?}", mprotect(PAGE as *mut c_void, 0, MprotectFlags::READ));
         println!("protect what is not there: {:?}", mprotect(null_mut(), PAGE, MprotectFlags::READ));

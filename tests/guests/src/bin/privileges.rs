@@ -10,8 +10,10 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+type Change = fn(&mut File) -> io::Result<()>;
+
 /// What changes a file.
-const CHANGES: &[(&str, fn(&mut File) -> io::Result<()>)] = &[
+const CHANGES: &[(&str, Change)] = &[
     ("nothing", |_| Ok(())),
     ("write", |file| file.write_all(b"x")),
     ("write of nothing", |file| write(file, b"").map(|_| ()).map_err(Into::into)),
