@@ -25,7 +25,7 @@ pub fn cases(workspace: &Workspace) -> Result<Vec<Case>> {
     names.sort();
     let make = |name: String| {
         let workspace = workspace.clone();
-        Case::batch(format!("service/{name}"), move || run(&workspace, &name)).long(true)
+        Case::batch(format!("service/{name}"), move || run(&workspace, &name))
     };
     Ok(names.into_iter().map(make).collect())
 }
