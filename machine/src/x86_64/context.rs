@@ -281,7 +281,7 @@ impl Context {
         self.registers.rflags =
             self.registers.rflags & Registers::USER_FLAGS | instructions::FLAG_INTERRUPT | 2;
         instructions::disable_interrupts();
-        while is_reschedule_due() {
+        while is_reschedule_due() && task::has_scheduler() {
             instructions::enable_interrupts();
             task::call_reschedule_hook();
             instructions::disable_interrupts();

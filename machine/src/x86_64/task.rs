@@ -95,12 +95,15 @@ pub fn set_deadline_hook(hook: fn()) {
     let _ = DEADLINE.set(hook);
 }
 
+/// Whether there is somebody to take up requests to reschedule.
+pub fn has_scheduler() -> bool {
+    RESCHEDULE.get().is_some()
+}
+
+/// Without a scheduler the request stays, for `idle` to see.
 pub fn call_reschedule_hook() {
-    match RESCHEDULE.get() {
-        Some(hook) => hook(),
-        None => {
-            super::take_reschedule_request();
-        }
+    if let Some(hook) = RESCHEDULE.get() {
+        hook();
     }
 }
 

@@ -261,6 +261,9 @@ extern "C" fn kernel_interrupt(frame: &Registers) {
 /// interrupts off. They go on for the switch, since the thread that is switched to runs with them on. One that
 /// comes before the scheduler has begun may call it first; then the outer call finds nothing to do.
 extern "C" fn preempt_kernel() {
+    if !task::has_scheduler() {
+        return;
+    }
     instructions::enable_interrupts();
     task::call_reschedule_hook();
     instructions::disable_interrupts();
