@@ -19,7 +19,9 @@ impl Machine {
         options.pair("-machine", self.machine());
         options.pair("-accel", accelerator.name());
         options.pair("-cpu", self.cpu.as_deref().unwrap_or(accelerator.cpu()));
-        options.pair("-smp", self.processors.to_string());
+        // An MP table lists one processor a package (SeaBIOS), so each is a package of its own.
+        let packages = if self.has_acpi { String::new() } else { format!(",sockets={}", self.processors) };
+        options.pair("-smp", format!("{}{packages}", self.processors));
         options.pair("-m", self.memory.to_string());
         for option in ["-nodefaults", "-no-user-config", "-no-reboot"] {
             options.flag(option);
@@ -159,8 +161,9 @@ mod tests {
 
     #[test]
     fn a_machine_without_acpi_is_told_so_in_its_boards_own_way() {
-        let q35 = options(&machine().without_acpi());
+        let q35 = options(&machine().smp(2).without_acpi());
         assert!(q35.contains("-no-acpi") && q35.contains("-append acpi=off"), "{q35}");
+        assert!(q35.contains("-smp 2,sockets=2"), "{q35}");
         assert!(options(&machine().board(Board::Microvm).without_acpi()).contains("acpi=off"));
     }
 }
