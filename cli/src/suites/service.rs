@@ -6,6 +6,7 @@ use super::case::{Case, Outcome, Verdict};
 use super::transcript::tail;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
 /// The lines that a failure shows.
@@ -40,8 +41,18 @@ fn run(workspace: &Workspace, name: &str) -> Result<Vec<Outcome>> {
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run {}", script.display()))?;
+    let log = workspace.target().join(format!("service-{name}.log"));
+    std::fs::write(&log, &output.stdout).with_context(|| format!("cannot write {}", log.display()))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let outcomes: Vec<Outcome> = text.lines().filter_map(|line| outcome(name, line)).collect();
+    let mut outcomes: Vec<Outcome> = text.lines().filter_map(|line| outcome(name, line)).collect();
+    // nextest names a failure again in its summary.
+    let mut names = BTreeSet::new();
+    outcomes.retain(|outcome| names.insert(outcome.name.clone()));
+    for outcome in &mut outcomes {
+        if let Verdict::Failed(message) = &mut outcome.verdict {
+            *message = format!("its output is in {}", log.display());
+        }
+    }
     let has_failure = outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Failed(_)));
     if !output.status.success() && !has_failure {
         bail!("{} ended with {}:\n{}", script.display(), output.status, tail(&output.stdout, LAST_LINES));
@@ -61,11 +72,11 @@ fn outcome(service: &str, line: &str) -> Option<Outcome> {
         if rest.starts_with("failing tests") {
             return None;
         }
-        (Verdict::Failed("see the script's own output".into()), rest)
+        (Verdict::Failed(String::new()), rest)
     } else {
         let failures = ["FAIL [", "SIGABRT [", "SIGSEGV [", "TIMEOUT ["];
         let rest = failures.iter().find_map(|failure| line.strip_prefix(failure))?;
-        (Verdict::Failed("see the script's own output".into()), rest.split_once(']')?.1)
+        (Verdict::Failed(String::new()), rest.split_once(']')?.1)
     };
     Some(Outcome { name: format!("service/{service}/{}", rest.trim()), verdict })
 }
