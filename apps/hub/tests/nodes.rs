@@ -133,13 +133,14 @@ async fn a_valve_is_shut_at_its_deadline_and_one_that_nobody_asked_for_at_once()
     let hub = start(&config).await;
     let (_node, relays) = irrigation(&config, 1, "n1", None);
     known(hub.http, "dwn.n1.valve_a").await;
+    let before_order = std::time::Instant::now();
     let answer = open_valve(hub.http, "dwn.n1.valve_a", 1).await;
     assert_eq!((answer.status, &answer.json()["enforced_by"]), (200, &json!("hub")), "{answer:?}");
     until("it was open and is shut", SOON, async || relays.history().len() == 2).await;
     let history = relays.history();
     assert_eq!((history[0].1, history[1].1), (1, 0));
-    // The deadline counts from the order, which the node gets a moment later.
-    assert!(history[1].0 - history[0].0 >= 900, "{history:?}");
+    // The deadline counts from the order; the node may get that late, and then its valve is open for less.
+    assert!(before_order.elapsed() >= Duration::from_secs(1), "{history:?}");
     let events = get(hub.http, "/api/events?patterns=valve").await.json();
     assert_eq!(events[0]["type"], "deadline", "the hub shuts it, not the node's own limit: {events}");
     for bad in [json!(0), json!(-1), json!("x"), json!(1e9)] {
