@@ -84,18 +84,54 @@ pub fn path(inode: Arc<dyn Inode>) -> Path {
     Path { mount: mount(), dentry: Dentry::root(inode, Weak::new(), false) }
 }
 
+/// What fstat(2) shows of a file without a name.
+pub struct Identity {
+    /// The inode's number.
+    pub number: u64,
+    ownership: Ownership,
+    created: Timespec,
+}
+
+impl Identity {
+    /// That of a file made now.
+    pub fn new(mode: u32, uid: u32, gid: u32) -> Self {
+        Self { number: next_inode(), ownership: Ownership { mode, uid, gid }, created: time::now() }
+    }
+
+    /// For [`Inode::metadata`].
+    pub fn metadata(&self) -> Metadata {
+        Metadata {
+            device: device(),
+            inode: self.number,
+            mode: self.ownership.mode,
+            links: 1,
+            uid: self.ownership.uid,
+            gid: self.ownership.gid,
+            block_size: PAGE_SIZE as u32,
+            accessed: self.created,
+            modified: self.created,
+            changed: self.created,
+            created: self.created,
+            ..Metadata::default()
+        }
+    }
+
+    /// For [`Inode::ownership`].
+    pub fn ownership(&self) -> Ownership {
+        self.ownership
+    }
+}
+
 /// The inode of an eventfd, an epoll and their like: it has a number, owner root and nothing else.
 pub struct AnonymousInode {
     label: &'static str,
-    mode: u32,
-    number: u64,
-    created: Timespec,
+    identity: Identity,
 }
 
 impl AnonymousInode {
     /// An inode that /proc/PID/fd shows as `anon_inode:LABEL`. Linux gives these a mode without a kind.
     pub fn new(label: &'static str, mode: u32) -> Arc<Self> {
-        Arc::new(Self { label, mode, number: next_inode(), created: time::now() })
+        Arc::new(Self { label, identity: Identity::new(mode, 0, 0) })
     }
 
     /// As [`new`](Self::new) with the permissions that Linux gives: read and write for root.
@@ -106,22 +142,11 @@ impl AnonymousInode {
 
 impl Inode for AnonymousInode {
     fn metadata(&self) -> Metadata {
-        Metadata {
-            device: device(),
-            inode: self.number,
-            mode: self.mode,
-            links: 1,
-            block_size: PAGE_SIZE as u32,
-            accessed: self.created,
-            modified: self.created,
-            changed: self.created,
-            created: self.created,
-            ..Metadata::default()
-        }
+        self.identity.metadata()
     }
 
     fn ownership(&self) -> Ownership {
-        Ownership { mode: self.mode, uid: 0, gid: 0 }
+        self.identity.ownership()
     }
 
     fn open(self: Arc<Self>, _opening: &Opening<'_>) -> Result<Arc<dyn File>, Errno> {

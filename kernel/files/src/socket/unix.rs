@@ -26,21 +26,18 @@ use abi::fcntl::OpenFlags;
 use abi::ioctl::{FIONREAD, TIOCOUTQ};
 use abi::socket::{AF_UNIX, MessageFlags, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, Ucred};
 use abi::stat::S_IFSOCK;
-use abi::time::Timespec;
-use machine::address::PAGE_SIZE;
 use machine::sync::{Rank, SpinLock};
 use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Pollable, Waiter};
 use threads::{Mutex, Wait, WaitQueue};
 
 use super::{Message, Received, Shutdown, Socket, SocketCaller};
-use crate::anonymous;
+use crate::anonymous::Identity;
 use crate::credentials::Ownership;
 use crate::file::{File, IoctlArgument, Transfer};
 use crate::inode::{Inode, Opening};
 use crate::metadata::Metadata;
 use crate::open_file::OpenFile;
-use crate::time;
 
 use address::Address;
 pub use address::UnixNamespace;
@@ -393,39 +390,21 @@ impl Socket for UnixSocket {
 }
 
 /// What fstat(2) shows of a socket.
-struct SocketInode {
-    number: u64,
-    uid: u32,
-    gid: u32,
-    created: Timespec,
-}
+struct SocketInode(Identity);
 
 impl SocketInode {
     fn new(uid: u32, gid: u32) -> Arc<Self> {
-        Arc::new(Self { number: anonymous::next_inode(), uid, gid, created: time::now() })
+        Arc::new(Self(Identity::new(S_IFSOCK | 0o777, uid, gid)))
     }
 }
 
 impl Inode for SocketInode {
     fn metadata(&self) -> Metadata {
-        Metadata {
-            device: anonymous::device(),
-            inode: self.number,
-            mode: S_IFSOCK | 0o777,
-            links: 1,
-            uid: self.uid,
-            gid: self.gid,
-            block_size: PAGE_SIZE as u32,
-            accessed: self.created,
-            modified: self.created,
-            changed: self.created,
-            created: self.created,
-            ..Metadata::default()
-        }
+        self.0.metadata()
     }
 
     fn ownership(&self) -> Ownership {
-        Ownership { mode: S_IFSOCK | 0o777, uid: self.uid, gid: self.gid }
+        self.0.ownership()
     }
 
     fn open(self: Arc<Self>, _opening: &Opening<'_>) -> Result<Arc<dyn File>, Errno> {
@@ -433,6 +412,6 @@ impl Inode for SocketInode {
     }
 
     fn label(&self) -> Option<String> {
-        Some(format!("socket:[{}]", self.number))
+        Some(format!("socket:[{}]", self.0.number))
     }
 }
