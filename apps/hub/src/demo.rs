@@ -53,8 +53,8 @@ pub async fn devices(config: &Config) -> std::io::Result<Vec<Living>> {
     };
     let (garden, _) = Irrigation::new(wire::irrigation::NODE_LIMIT_MS);
     let (greenhouse, _) = Irrigation::new(wire::irrigation::NODE_LIMIT_MS);
-    let shed = JsonRpcNode::start(SHED.into(), Shed { id: "shed".into(), ..Shed::default() }).await?;
-    shed.configure(r#"[{"pin":1,"mode":1},{"pin":5,"mode":2},{"pin":6,"mode":2,"maxon":10}]"#);
+    let pins = r#"[{"pin":1,"mode":1},{"pin":5,"mode":2},{"pin":6,"mode":2,"maxon":10}]"#.into();
+    let shed = JsonRpcNode::start(SHED.into(), Shed { id: "shed".into(), pins, ..Shed::default() }).await?;
     let station = servers::weather(STATION.into()).await?;
     let panel = servers::alarm(PANEL.into()).await?;
     let mut life = JoinSet::new();

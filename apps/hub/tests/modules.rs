@@ -101,8 +101,9 @@ async fn a_json_rpc_node_is_read_and_set_and_turns_itself_off() {
     let scratch = Scratch::new("jsonrpc");
     let token = Some("node's token".to_string());
     let node =
-        JsonRpcNode::start(ANY.into(), Settings { id: "shed".into(), token, hub: None }).await.unwrap();
-    node.configure(PINS);
+        JsonRpcNode::start(ANY.into(), Settings { id: "shed".into(), token, hub: None, pins: PINS.into() })
+            .await
+            .unwrap();
     let (right, wrong) = (scratch.0.join("right"), scratch.0.join("wrong"));
     std::fs::write(&right, "node's token\n").unwrap();
     std::fs::write(&wrong, "guess\n").unwrap();
@@ -157,10 +158,9 @@ async fn a_node_behind_a_nat_dials_in_with_its_token() {
     config.modules.jsonrpc.nodes.insert("boat".into(), settings);
     let hub = start(&config).await;
     let dial = async |id: &str, token: &str| {
-        let settings = Settings { id: id.into(), token: Some(token.into()), hub: Some(at.to_string()) };
-        let node = JsonRpcNode::start(ANY.into(), settings).await.unwrap();
-        node.configure(PINS);
-        node
+        let (token, hub) = (Some(token.into()), Some(at.to_string()));
+        let settings = Settings { id: id.into(), token, hub, pins: PINS.into() };
+        JsonRpcNode::start(ANY.into(), settings).await.unwrap()
     };
     let _stranger = dial("stranger", "secret").await;
     let _liar = dial("boat", "guess").await;

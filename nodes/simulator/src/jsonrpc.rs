@@ -27,6 +27,8 @@ pub struct Settings {
     pub token: Option<String>,
     /// The hub to dial, `host:port`; without one the node only listens.
     pub hub: Option<String>,
+    /// What a person set on its page before it was ever reached: pins as in `configpins`.
+    pub pins: String,
 }
 
 /// What is kept between the node's restarts and seen from outside.
@@ -207,7 +209,14 @@ impl JsonRpcNode {
         let address = listener.local_addr()?;
         let mut node = Node::new(hardware(), &[]);
         node.step(0, Input::Climate(Some(Climate { temperature: 20.5, pressure: 1013.0, humidity: 45.0 })));
-        let board = Board { node, stored: Vec::new(), booted: Instant::now(), inputs: 0, on: 0 };
+        let pins = &settings.pins;
+        let request =
+            format!(r#"{{"jsonrpc":"2.0","id":"1","method":"configpins","params":{{"pins":{pins}}}}}"#);
+        if !pins.is_empty() {
+            node.step(0, Input::Request(&request));
+        }
+        let stored = node.stored();
+        let board = Board { node, stored, booted: Instant::now(), inputs: 0, on: 0 };
         let shared = Arc::new(Shared { board: Mutex::new(board), said: broadcast::channel(64).0, settings });
         let mut tasks = JoinSet::new();
         tasks.spawn(shared.clone().tick());
@@ -226,12 +235,5 @@ impl JsonRpcNode {
     /// The outputs that are on, bit n is pin n.
     pub fn outputs(&self) -> u64 {
         self.shared.board.lock().unwrap_or_else(PoisonError::into_inner).on
-    }
-
-    /// Configures pins as a person would on its page: `pins` as in `configpins`.
-    pub fn configure(&self, pins: &str) {
-        let request =
-            format!(r#"{{"jsonrpc":"2.0","id":"1","method":"configpins","params":{{"pins":{pins}}}}}"#);
-        self.shared.step(Input::Request(&request));
     }
 }

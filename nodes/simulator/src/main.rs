@@ -86,11 +86,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                         id: id(arguments, number),
                         token: token.clone(),
                         hub: arguments.dial.clone(),
+                        pins: r#"[{"pin":1,"mode":1},{"pin":5,"mode":2},{"pin":6,"mode":2,"maxon":10}]"#
+                            .into(),
                     };
                     let node = JsonRpcNode::start(at, settings).await?;
-                    node.configure(
-                        r#"[{"pin":1,"mode":1},{"pin":5,"mode":2},{"pin":6,"mode":2,"maxon":10}]"#,
-                    );
                     println!("JSON-RPC node {} on {}", id(arguments, number), node.address);
                     nodes.push(node);
                 }
