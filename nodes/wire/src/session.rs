@@ -18,6 +18,9 @@ use crate::Refused;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use snow::params::{CipherChoice, DHChoice, HashChoice, NoiseParams};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, TransportState};
 
 /// The version that [`Message::Hello`] carries.
@@ -30,6 +33,43 @@ const TAG: usize = 16;
 const MAGIC: &[u8; 4] = b"DWN2";
 const SESSION: &str = "Noise_KK_25519_ChaChaPoly_BLAKE2s";
 const PAIRING: &str = "Noise_XXpsk3_25519_ChaChaPoly_BLAKE2s";
+
+/// Fills a buffer with randomness that nobody can guess: how a board without a system brings its own.
+pub type Fill = fn(&mut [u8]);
+
+/// The usual cryptography with randomness of the board's own.
+struct Own(Fill);
+
+impl Random for Own {
+    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), snow::Error> {
+        (self.0)(bytes);
+        Ok(())
+    }
+}
+
+impl CryptoResolver for Own {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(Own(self.0)))
+    }
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        DefaultResolver.resolve_dh(choice)
+    }
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(choice)
+    }
+}
+
+/// A Noise builder that draws from `fill`, or from the system where there is one.
+fn builder<'a>(name: &str, fill: Option<Fill>) -> Result<Builder<'a>, Refused> {
+    let pattern: NoiseParams = name.parse().map_err(|_| Refused::Malformed("pattern"))?;
+    Ok(match fill {
+        Some(fill) => Builder::with_resolver(pattern, Box::new(Own(fill))),
+        None => Builder::new(pattern),
+    })
+}
 
 /// A static key pair of a hub or of a node.
 #[derive(Clone)]
@@ -44,8 +84,15 @@ impl Keys {
     /// # Errors
     /// The system has no randomness to give.
     pub fn generate() -> Result<Keys, Refused> {
-        let pattern = SESSION.parse().map_err(|_| Refused::Malformed("pattern"))?;
-        let pair = Builder::new(pattern).generate_keypair().map_err(noise)?;
+        Keys::generate_from(None)
+    }
+
+    /// A fresh pair from the randomness of a board.
+    ///
+    /// # Errors
+    /// See [`Keys::generate`].
+    pub fn generate_from(fill: Option<Fill>) -> Result<Keys, Refused> {
+        let pair = builder(SESSION, fill)?.generate_keypair().map_err(noise)?;
         let key = |bytes: Vec<u8>| bytes.try_into().map_err(|_| Refused::Malformed("key"));
         Ok(Keys { private: key(pair.private)?, public: key(pair.public)? })
     }
@@ -202,7 +249,7 @@ pub struct Acceptor {
 }
 
 enum State {
-    Preamble(Acceptor),
+    Preamble(Acceptor, Option<Fill>),
     Handshake { noise: Box<HandshakeState>, pairing: bool },
     Open(Box<TransportState>),
     Closed,
@@ -230,11 +277,11 @@ fn handshake(
     peer: Option<&[u8; 32]>,
     secret: Option<&[u8; 32]>,
     initiator: bool,
+    fill: Option<Fill>,
 ) -> Result<HandshakeState, Refused> {
     let name = if kind == b'P' { PAIRING } else { SESSION };
     let prologue = prologue(kind, id);
-    let pattern = name.parse().map_err(|_| Refused::Malformed("pattern"))?;
-    let mut builder = Builder::new(pattern)
+    let mut builder = builder(name, fill)?
         .prologue(&prologue)
         .and_then(|b| b.local_private_key(&keys.private))
         .map_err(noise)?;
@@ -253,7 +300,7 @@ impl Link {
     /// # Errors
     /// A key that is none.
     pub fn connect(id: &str, keys: &Keys, node: &[u8; 32]) -> Result<Link, Refused> {
-        let noise = handshake(b'S', id, keys, Some(node), None, true)?;
+        let noise = handshake(b'S', id, keys, Some(node), None, true, None)?;
         let preamble = [&MAGIC[..], b"S", &keys.public].concat();
         Link::start(noise, preamble, false)
     }
@@ -263,7 +310,7 @@ impl Link {
     /// # Errors
     /// A key that is none.
     pub fn pair(id: &str, keys: &Keys, code: &Code) -> Result<Link, Refused> {
-        let noise = handshake(b'P', id, keys, None, Some(&code.secret()), true)?;
+        let noise = handshake(b'P', id, keys, None, Some(&code.secret()), true, None)?;
         Link::start(noise, [&MAGIC[..], b"P"].concat(), true)
     }
 
@@ -274,9 +321,14 @@ impl Link {
         Ok(link)
     }
 
-    /// The node's end.
+    /// The node's end, where a system gives randomness.
     pub fn accept(acceptor: Acceptor) -> Link {
-        Link { state: State::Preamble(acceptor), held: Vec::new(), output: Vec::new() }
+        Link::accept_from(acceptor, None)
+    }
+
+    /// The node's end; a board brings its own randomness.
+    pub fn accept_from(acceptor: Acceptor, fill: Option<Fill>) -> Link {
+        Link { state: State::Preamble(acceptor, fill), held: Vec::new(), output: Vec::new() }
     }
 
     /// Takes what the socket gave; says what it means.
@@ -328,8 +380,10 @@ impl Link {
     }
 
     fn advance(&mut self, incoming: &mut Vec<Incoming>) -> Result<(), Refused> {
-        if let State::Preamble(acceptor) = &self.state {
-            let Some((noise, pairing, used)) = read_preamble(acceptor, &self.held)? else { return Ok(()) };
+        if let State::Preamble(acceptor, fill) = &self.state {
+            let Some((noise, pairing, used)) = read_preamble(acceptor, *fill, &self.held)? else {
+                return Ok(());
+            };
             self.held.drain(..used);
             self.state = State::Handshake { noise: Box::new(noise), pairing };
         }
@@ -361,7 +415,7 @@ impl Link {
                 }
                 Ok(())
             }
-            State::Preamble(_) | State::Closed => Err(Refused::Malformed("closed")),
+            State::Preamble(..) | State::Closed => Err(Refused::Malformed("closed")),
         }
     }
 
@@ -396,7 +450,11 @@ impl Link {
 }
 
 /// The handshake that the preamble asks for, and the preamble's length.
-fn read_preamble(acceptor: &Acceptor, held: &[u8]) -> Result<Option<(HandshakeState, bool, usize)>, Refused> {
+fn read_preamble(
+    acceptor: &Acceptor,
+    fill: Option<Fill>,
+    held: &[u8],
+) -> Result<Option<(HandshakeState, bool, usize)>, Refused> {
     let seen = held.len().min(MAGIC.len());
     if held.get(..seen) != MAGIC.get(..seen) {
         return Err(Refused::Malformed("not a DWN v2 hub"));
@@ -408,12 +466,13 @@ fn read_preamble(acceptor: &Acceptor, held: &[u8]) -> Result<Option<(HandshakeSt
             if !acceptor.hubs.contains(hub) {
                 return Err(Refused::Malformed("a hub that is not paired"));
             }
-            let noise = handshake(b'S', &acceptor.id, &acceptor.keys, Some(hub), None, false)?;
+            let noise = handshake(b'S', &acceptor.id, &acceptor.keys, Some(hub), None, false, fill)?;
             Ok(Some((noise, false, MAGIC.len() + 1 + 32)))
         }
         b'P' => {
             let code = acceptor.code.as_ref().ok_or(Refused::Malformed("not in pairing mode"))?;
-            let noise = handshake(b'P', &acceptor.id, &acceptor.keys, None, Some(&code.secret()), false)?;
+            let noise =
+                handshake(b'P', &acceptor.id, &acceptor.keys, None, Some(&code.secret()), false, fill)?;
             Ok(Some((noise, true, MAGIC.len() + 1)))
         }
         other => Err(Refused::NotAMessage(*other)),
@@ -423,7 +482,7 @@ fn read_preamble(acceptor: &Acceptor, held: &[u8]) -> Result<Option<(HandshakeSt
 impl core::fmt::Debug for Link {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let state = match self.state {
-            State::Preamble(_) => "preamble",
+            State::Preamble(..) => "preamble",
             State::Handshake { .. } => "handshake",
             State::Open(_) => "open",
             State::Closed => "closed",
@@ -483,6 +542,22 @@ mod tests {
             assert_eq!(at_node, [Incoming::Message(command)]);
             assert_eq!(at_hub.len(), 2);
         }
+    }
+
+    #[test]
+    fn a_board_draws_from_its_own_randomness() {
+        use core::sync::atomic::{AtomicU8, Ordering};
+        // A test's randomness may be guessed.
+        static DRAWN: AtomicU8 = AtomicU8::new(1);
+        let fill: Fill = |bytes| bytes.fill(DRAWN.fetch_add(1, Ordering::Relaxed));
+        let hub = Keys::generate().unwrap();
+        let keys = Keys::generate_from(Some(fill)).unwrap();
+        let node = Acceptor { id: "n1".into(), keys, hubs: alloc::vec![hub.public], code: None };
+        let mut near = Link::connect("n1", &hub, &node.keys.public).unwrap();
+        let mut far = Link::accept_from(node, Some(fill));
+        talk(&mut near, &mut far, 1000).unwrap();
+        assert!(near.is_open() && far.is_open());
+        assert_eq!(DRAWN.load(Ordering::Relaxed), 3, "once for the key, once for the handshake");
     }
 
     #[test]
