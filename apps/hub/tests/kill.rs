@@ -101,7 +101,7 @@ async fn killed_at_random_it_loses_nothing_and_leaves_no_valve_open() {
     let started = Instant::now();
     // The v1 node's own limit is 8 s here (30 min in a garden): the bound when the hub stays away.
     let (_v1, v1) = irrigation(&config, 1, "old", None);
-    let code = wire::session::Code::from_random([9; 16]);
+    let code = wire::pairing::Code::from_random([9; 16]);
     let trust = Trust::new("new", code.clone()).unwrap();
     let (_v2, v2) = irrigation(&config, 2, "new", Some(trust));
     let promises = Arc::new(Mutex::new(Promises::default()));

@@ -4,7 +4,7 @@ use crate::devices::Device;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 use wire::advert::Advert;
-use wire::session::{Acceptor, Code, Incoming, Keys, Link, Message};
+use wire::message::Message;
+use wire::pairing::{Acceptor, Code, Window};
+use wire::session::{Incoming, Keys, Link};
 
 /// Who one node is and how it speaks.
 #[derive(Clone, Debug)]
@@ -43,16 +45,22 @@ impl Trust {
     /// The system has no randomness to give.
     pub fn new(id: &str, code: Code) -> Result<Trust, wire::Refused> {
         let keys = Keys::generate()?;
-        let acceptor = Acceptor { id: id.to_string(), keys, hubs: Vec::new(), code: Some(code) };
+        let acceptor = Acceptor { id: id.to_string(), keys, hubs: Vec::new(), window: Window::open(code) };
         Ok(Trust(Arc::new(Mutex::new(acceptor))))
     }
-    fn acceptor(&self) -> Acceptor {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+
+    /// Shows another code, as after a press on the node's button.
+    pub fn open_window(&self, code: Code) {
+        self.acceptor().window = Window::open(code);
     }
-    fn paired(&self, hub: [u8; 32]) {
-        let mut acceptor = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        acceptor.code = None;
-        acceptor.hubs.push(hub);
+
+    /// Whether the node shows a code.
+    pub fn can_be_paired(&self) -> bool {
+        self.acceptor().window.code().is_some()
+    }
+
+    fn acceptor(&self) -> MutexGuard<'_, Acceptor> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -228,7 +236,7 @@ impl<D: Device> Node<D> {
 
     async fn welcome(&mut self, stream: TcpStream, hub: &mut Option<Hub>) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let link = self.config.trust.as_ref().map(|trust| Link::accept(trust.acceptor()));
+        let link = self.config.trust.as_ref().map(|trust| Link::accept(trust.acceptor().clone()));
         let is_v1 = link.is_none();
         let new = hub.insert(Hub { stream, link });
         if is_v1 {
@@ -245,7 +253,15 @@ impl<D: Device> Node<D> {
             let reports = self.device.receive(now_ms, segment).map_err(io::Error::other)?;
             return hub.report(reports).await;
         };
-        let incoming = link.push(segment).map_err(io::Error::other)?;
+        let incoming = match (link.push(segment), &self.config.trust) {
+            (Ok(incoming), _) => incoming,
+            (Err(refused), trust) => {
+                if let (wire::Refused::WrongCode, Some(trust)) = (refused, trust) {
+                    trust.acceptor().window.missed();
+                }
+                return Err(io::Error::other(refused));
+            }
+        };
         let mut reports = Vec::new();
         for message in incoming {
             match message {
@@ -255,9 +271,9 @@ impl<D: Device> Node<D> {
                         .map_err(io::Error::other)?;
                     reports.extend(self.device.connected(now_ms));
                 }
-                Incoming::Paired { peer } => {
+                Incoming::Proved { .. } => {
                     if let Some(trust) = &self.config.trust {
-                        trust.paired(peer);
+                        link.confirm(&mut trust.acceptor()).map_err(io::Error::other)?;
                     }
                 }
                 Incoming::Message(Message::Command { number, payload }) => {
@@ -266,7 +282,7 @@ impl<D: Device> Node<D> {
                     reports.extend(done.unwrap_or_default());
                     link.send(&Message::Done { number, accepted }).map_err(io::Error::other)?;
                 }
-                Incoming::Message(_) => {}
+                Incoming::Message(_) | Incoming::Paired { .. } => {}
             }
         }
         let output = link.take_output();

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 use wire::alarm::Record;
-use wire::session::Code;
+use wire::pairing::Code;
 
 /// Simulated devices of a house, on real sockets.
 #[derive(Parser)]

@@ -29,6 +29,10 @@ pub mod jsonrpc;
 #[cfg(feature = "alloc")]
 pub mod led;
 #[cfg(feature = "alloc")]
+pub mod message;
+#[cfg(feature = "alloc")]
+pub mod pairing;
+#[cfg(feature = "alloc")]
 pub mod session;
 #[cfg(feature = "alloc")]
 pub mod stream;
@@ -55,6 +59,8 @@ pub enum Refused {
     TooLong { limit: usize },
     /// The shape was right, the content was not.
     Malformed(&'static str),
+    /// A hub that does not know the code which the node shows.
+    WrongCode,
 }
 
 impl core::fmt::Display for Refused {
@@ -63,6 +69,7 @@ impl core::fmt::Display for Refused {
             Refused::NotAMessage(byte) => write!(f, "byte {byte:#04x} starts no message"),
             Refused::TooLong { limit } => write!(f, "a message longer than {limit} bytes"),
             Refused::Malformed(what) => write!(f, "malformed: {what}"),
+            Refused::WrongCode => write!(f, "a wrong code"),
         }
     }
 }

@@ -9,14 +9,16 @@
 //! ```
 //! * kind `S`, a session: `Noise_KK_25519_ChaChaPoly_BLAKE2s`. Each end already knows the other's static key.
 //! * kind `P`, pairing: `Noise_XXpsk3_25519_ChaChaPoly_BLAKE2s`. The shared secret is the [`Code`] that the node shows, 80 random
-//!   bits, so that recording or sitting in the middle of a pairing gives nothing that could be searched. It makes the
-//!   static keys known to each other and ends; a session follows.
+//!   bits, so that recording or sitting in the middle of a pairing gives nothing that could be searched. The hub's last
+//!   handshake message proves that it knows the code; the node proves it by a confirmation, one frame under the keys that
+//!   the code went into. Until then the hub has met nobody. Then each knows the other's static key; a session follows.
 //!
 //! The prologue binds kind and the node's id. Inside, [`Message`]s; see `docs/hub/dwn.md`.
 
 use crate::Refused;
+use crate::message::Message;
+use crate::pairing::{Acceptor, Code};
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use snow::params::{CipherChoice, DHChoice, HashChoice, NoiseParams};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
@@ -33,6 +35,8 @@ const TAG: usize = 16;
 const MAGIC: &[u8; 4] = b"DWN2";
 const SESSION: &str = "Noise_KK_25519_ChaChaPoly_BLAKE2s";
 const PAIRING: &str = "Noise_XXpsk3_25519_ChaChaPoly_BLAKE2s";
+/// The plain text of a node's confirmation; no message has this kind.
+const CONFIRMED: &[u8] = &[6];
 
 /// Fills a buffer with randomness that nobody can guess: how a board without a system brings its own.
 pub type Fill = fn(&mut [u8]);
@@ -104,153 +108,48 @@ impl core::fmt::Debug for Keys {
     }
 }
 
-/// The code that a node shows while it can be paired: 16 characters of Crockford's base 32, 80 bits.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Code([u8; 16]);
-
-impl Code {
-    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-
-    /// The code that these random bytes make; five bits of each count.
-    pub fn from_random(random: [u8; 16]) -> Code {
-        Code(random.map(|byte| Self::ALPHABET[usize::from(byte & 31)]))
-    }
-
-    /// Reads what a person typed: any case, with or without dashes and spaces, O for 0, I and L for 1.
-    pub fn parse(text: &str) -> Option<Code> {
-        let mut code = [0; 16];
-        let mut typed = text.bytes().filter(|b| !matches!(b, b'-' | b' '));
-        for place in &mut code {
-            let letter = match typed.next()?.to_ascii_uppercase() {
-                b'O' => b'0',
-                b'I' | b'L' => b'1',
-                other => other,
-            };
-            *place = Some(letter).filter(|l| Self::ALPHABET.contains(l))?;
-        }
-        typed.next().is_none().then_some(Code(code))
-    }
-
-    fn secret(&self) -> [u8; 32] {
-        let mut secret = *b"................DWN2 pairing psk";
-        secret[..16].copy_from_slice(&self.0);
-        secret
-    }
-}
-
-/// A code is a secret until it is used: a log must not have it by accident.
-impl core::fmt::Debug for Code {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Code(..)")
-    }
-}
-
-impl core::fmt::Display for Code {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for (at, byte) in self.0.iter().enumerate() {
-            if at > 0 && at % 4 == 0 {
-                f.write_str("-")?;
-            }
-            write!(f, "{}", char::from(*byte))?;
-        }
-        Ok(())
-    }
-}
-
-/// What travels in a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Message {
-    /// First from each end. `boot` differs after each restart of the node.
-    Hello { version: u8, boot: u32 },
-    /// Hub to node: a driver's command.
-    Command { number: u32, payload: Vec<u8> },
-    /// Node to hub: the command was carried out, or not.
-    Done { number: u32, accepted: bool },
-    /// Node to hub: a driver's report.
-    Report { payload: Vec<u8> },
-    /// Either end, every five seconds.
-    Alive,
-}
-
-impl Message {
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        match self {
-            Message::Hello { version, boot } => {
-                bytes.extend([1, *version]);
-                bytes.extend(boot.to_be_bytes());
-            }
-            Message::Command { number, payload } => {
-                bytes.push(2);
-                bytes.extend(number.to_be_bytes());
-                bytes.extend(payload);
-            }
-            Message::Done { number, accepted } => {
-                bytes.push(3);
-                bytes.extend(number.to_be_bytes());
-                bytes.push(u8::from(*accepted));
-            }
-            Message::Report { payload } => {
-                bytes.push(4);
-                bytes.extend(payload);
-            }
-            Message::Alive => bytes.push(5),
-        }
-        bytes
-    }
-
-    /// `None` for a kind that a later version may have added: it is passed over.
-    fn decode(bytes: &[u8]) -> Result<Option<Message>, Refused> {
-        let number = |b: &[u8; 4]| u32::from_be_bytes(*b);
-        let Some((kind, rest)) = bytes.split_first() else { return Err(Refused::Malformed("empty message")) };
-        Ok(Some(match (kind, rest) {
-            (1, [version, boot @ ..]) => {
-                let boot = boot.first_chunk().ok_or(Refused::Malformed("hello"))?;
-                Message::Hello { version: *version, boot: number(boot) }
-            }
-            (2, rest) => {
-                let (head, payload) = rest.split_first_chunk().ok_or(Refused::Malformed("command"))?;
-                Message::Command { number: number(head), payload: payload.to_vec() }
-            }
-            (3, rest) => match rest.split_first_chunk() {
-                Some((head, [accepted])) => Message::Done { number: number(head), accepted: *accepted != 0 },
-                _ => return Err(Refused::Malformed("done")),
-            },
-            (4, payload) => Message::Report { payload: payload.to_vec() },
-            (5, _) => Message::Alive,
-            (1, _) => return Err(Refused::Malformed("hello")),
-            _ => return Ok(None),
-        }))
-    }
-}
-
 /// What comes out of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
     /// The handshake is done; the peer has proved to hold this key.
     Open { peer: [u8; 32] },
-    /// Pairing is done: remember this key. The link has nothing more to say.
+    /// At the node: this hub knows the code. [`Link::confirm`] obeys it.
+    Proved { peer: [u8; 32] },
+    /// At the hub: pairing is done, and the node knows the code too. Remember this key; the link has nothing more to say.
     Paired { peer: [u8; 32] },
     /// A message of the open session.
     Message(Message),
 }
 
-/// How a node answers a hub.
-#[derive(Clone, Debug)]
-pub struct Acceptor {
-    /// The node's id.
-    pub id: String,
-    /// The node's key pair.
-    pub keys: Keys,
-    /// The public keys of the hubs that it obeys.
-    pub hubs: Vec<[u8; 32]>,
-    /// The code it shows; `None` while it cannot be paired.
-    pub code: Option<Code>,
+/// What a handshake is for.
+enum Purpose {
+    Session,
+    /// The hub's end of a pairing.
+    Introduce,
+    /// The node's end: the code it shows, and whether the next message must prove that the hub knows it.
+    Admit {
+        code: Code,
+        is_proof_due: bool,
+    },
 }
 
 enum State {
     Preamble(Acceptor, Option<Fill>),
-    Handshake { noise: Box<HandshakeState>, pairing: bool },
+    Handshake {
+        noise: Box<HandshakeState>,
+        purpose: Purpose,
+    },
+    /// The hub waits for the node's confirmation.
+    Unconfirmed {
+        noise: Box<TransportState>,
+        peer: [u8; 32],
+    },
+    /// The node's owner has yet to confirm.
+    Proved {
+        noise: Box<TransportState>,
+        peer: [u8; 32],
+        code: Code,
+    },
     Open(Box<TransportState>),
     Closed,
 }
@@ -302,7 +201,7 @@ impl Link {
     pub fn connect(id: &str, keys: &Keys, node: &[u8; 32]) -> Result<Link, Refused> {
         let noise = handshake(b'S', id, keys, Some(node), None, true, None)?;
         let preamble = [&MAGIC[..], b"S", &keys.public].concat();
-        Link::start(noise, preamble, false)
+        Link::start(noise, preamble, Purpose::Session)
     }
 
     /// The hub's end of a pairing.
@@ -311,11 +210,11 @@ impl Link {
     /// A key that is none.
     pub fn pair(id: &str, keys: &Keys, code: &Code) -> Result<Link, Refused> {
         let noise = handshake(b'P', id, keys, None, Some(&code.secret()), true, None)?;
-        Link::start(noise, [&MAGIC[..], b"P"].concat(), true)
+        Link::start(noise, [&MAGIC[..], b"P"].concat(), Purpose::Introduce)
     }
 
-    fn start(noise: HandshakeState, preamble: Vec<u8>, pairing: bool) -> Result<Link, Refused> {
-        let state = State::Handshake { noise: Box::new(noise), pairing };
+    fn start(noise: HandshakeState, preamble: Vec<u8>, purpose: Purpose) -> Result<Link, Refused> {
+        let state = State::Handshake { noise: Box::new(noise), purpose };
         let mut link = Link { state, held: Vec::new(), output: preamble };
         link.speak()?;
         Ok(link)
@@ -334,7 +233,8 @@ impl Link {
     /// Takes what the socket gave; says what it means.
     ///
     /// # Errors
-    /// The peer is not who it should be, or breaks the protocol. The link is closed and takes nothing more.
+    /// The peer is not who it should be, or breaks the protocol. The link is closed and takes nothing more. At a node,
+    /// [`Refused::WrongCode`] is to be counted: see [`crate::pairing::Window::missed`].
     pub fn push(&mut self, segment: &[u8]) -> Result<Vec<Incoming>, Refused> {
         self.held.extend_from_slice(segment);
         let mut incoming = Vec::new();
@@ -364,6 +264,26 @@ impl Link {
         Ok(())
     }
 
+    /// The node's last word after [`Incoming::Proved`]: from now on it obeys the hub and shows no code. Store `acceptor` before
+    /// the output is sent.
+    ///
+    /// # Errors
+    /// Nothing is to be confirmed, or the node has meanwhile stopped to show that code.
+    pub fn confirm(&mut self, acceptor: &mut Acceptor) -> Result<(), Refused> {
+        let State::Proved { noise: mut state, peer, code } =
+            core::mem::replace(&mut self.state, State::Closed)
+        else {
+            return Err(Refused::Malformed("nothing to confirm"));
+        };
+        if !acceptor.admit(peer, &code) {
+            return Err(Refused::WrongCode);
+        }
+        let mut body = [0; CONFIRMED.len() + TAG];
+        let len = state.write_message(CONFIRMED, &mut body).map_err(noise)?;
+        self.frame(body.get(..len).unwrap_or(&[]));
+        Ok(())
+    }
+
     /// The bytes that the socket is to carry, once.
     pub fn take_output(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.output)
@@ -381,11 +301,11 @@ impl Link {
 
     fn advance(&mut self, incoming: &mut Vec<Incoming>) -> Result<(), Refused> {
         if let State::Preamble(acceptor, fill) = &self.state {
-            let Some((noise, pairing, used)) = read_preamble(acceptor, *fill, &self.held)? else {
+            let Some((noise, purpose, used)) = read_preamble(acceptor, *fill, &self.held)? else {
                 return Ok(());
             };
             self.held.drain(..used);
-            self.state = State::Handshake { noise: Box::new(noise), pairing };
+            self.state = State::Handshake { noise: Box::new(noise), purpose };
         }
         while let Some((head, rest)) = self.held.split_first_chunk() {
             let len = usize::from(u16::from_be_bytes(*head));
@@ -403,10 +323,25 @@ impl Link {
     fn read_frame(&mut self, body: &[u8], incoming: &mut Vec<Incoming>) -> Result<(), Refused> {
         let mut plain = [0; MAX_FRAME];
         match &mut self.state {
-            State::Handshake { noise: state, .. } => {
-                state.read_message(body, &mut plain).map_err(noise)?;
+            State::Handshake { noise: state, purpose } => {
+                let read = state.read_message(body, &mut plain);
+                match (read, &mut *purpose) {
+                    (Err(_), Purpose::Admit { is_proof_due: true, .. }) => return Err(Refused::WrongCode),
+                    (Err(error), _) => return Err(noise(error)),
+                    (Ok(_), Purpose::Admit { is_proof_due, .. }) => *is_proof_due = true,
+                    (Ok(_), _) => {}
+                }
                 self.speak()?;
                 self.settle(incoming)
+            }
+            State::Unconfirmed { noise: state, peer } => {
+                let len = state.read_message(body, &mut plain).map_err(noise)?;
+                if plain.get(..len) != Some(CONFIRMED) {
+                    return Err(Refused::Malformed("confirmation"));
+                }
+                incoming.push(Incoming::Paired { peer: *peer });
+                self.state = State::Closed;
+                Ok(())
             }
             State::Open(state) => {
                 let len = state.read_message(body, &mut plain).map_err(noise)?;
@@ -415,7 +350,7 @@ impl Link {
                 }
                 Ok(())
             }
-            State::Preamble(..) | State::Closed => Err(Refused::Malformed("closed")),
+            State::Preamble(..) | State::Proved { .. } | State::Closed => Err(Refused::Malformed("closed")),
         }
     }
 
@@ -433,15 +368,21 @@ impl Link {
 
     fn settle(&mut self, incoming: &mut Vec<Incoming>) -> Result<(), Refused> {
         match core::mem::replace(&mut self.state, State::Closed) {
-            State::Handshake { noise: state, pairing } if state.is_handshake_finished() => {
+            State::Handshake { noise: state, purpose } if state.is_handshake_finished() => {
                 let peer = state.get_remote_static().and_then(|key| key.try_into().ok());
                 let peer = peer.ok_or(Refused::Malformed("key"))?;
-                if pairing {
-                    incoming.push(Incoming::Paired { peer });
-                } else {
-                    self.state = State::Open(Box::new(state.into_transport_mode().map_err(noise)?));
-                    incoming.push(Incoming::Open { peer });
-                }
+                let state = Box::new(state.into_transport_mode().map_err(noise)?);
+                self.state = match purpose {
+                    Purpose::Session => {
+                        incoming.push(Incoming::Open { peer });
+                        State::Open(state)
+                    }
+                    Purpose::Introduce => State::Unconfirmed { noise: state, peer },
+                    Purpose::Admit { code, .. } => {
+                        incoming.push(Incoming::Proved { peer });
+                        State::Proved { noise: state, peer, code }
+                    }
+                };
             }
             unfinished => self.state = unfinished,
         }
@@ -454,7 +395,7 @@ fn read_preamble(
     acceptor: &Acceptor,
     fill: Option<Fill>,
     held: &[u8],
-) -> Result<Option<(HandshakeState, bool, usize)>, Refused> {
+) -> Result<Option<(HandshakeState, Purpose, usize)>, Refused> {
     let seen = held.len().min(MAGIC.len());
     if held.get(..seen) != MAGIC.get(..seen) {
         return Err(Refused::Malformed("not a DWN v2 hub"));
@@ -467,13 +408,14 @@ fn read_preamble(
                 return Err(Refused::Malformed("a hub that is not paired"));
             }
             let noise = handshake(b'S', &acceptor.id, &acceptor.keys, Some(hub), None, false, fill)?;
-            Ok(Some((noise, false, MAGIC.len() + 1 + 32)))
+            Ok(Some((noise, Purpose::Session, MAGIC.len() + 1 + 32)))
         }
         b'P' => {
-            let code = acceptor.code.as_ref().ok_or(Refused::Malformed("not in pairing mode"))?;
+            let code = acceptor.window.code().ok_or(Refused::Malformed("not in pairing mode"))?;
             let noise =
                 handshake(b'P', &acceptor.id, &acceptor.keys, None, Some(&code.secret()), false, fill)?;
-            Ok(Some((noise, true, MAGIC.len() + 1)))
+            let purpose = Purpose::Admit { code: code.clone(), is_proof_due: false };
+            Ok(Some((noise, purpose, MAGIC.len() + 1)))
         }
         other => Err(Refused::NotAMessage(*other)),
     }
@@ -484,6 +426,8 @@ impl core::fmt::Debug for Link {
         let state = match self.state {
             State::Preamble(..) => "preamble",
             State::Handshake { .. } => "handshake",
+            State::Unconfirmed { .. } => "unconfirmed",
+            State::Proved { .. } => "proved",
             State::Open(_) => "open",
             State::Closed => "closed",
         };
@@ -494,25 +438,45 @@ impl core::fmt::Debug for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pairing::Window;
     use alloc::string::ToString;
 
     fn acceptor(code: Option<Code>) -> Acceptor {
-        Acceptor { id: "n1".into(), keys: Keys::generate().unwrap(), hubs: Vec::new(), code }
+        let window = code.map(Window::open).unwrap_or_default();
+        Acceptor { id: "n1".into(), keys: Keys::generate().unwrap(), hubs: Vec::new(), window }
     }
 
-    /// Carries bytes both ways, `step` at a time, until both ends are silent.
-    fn talk(hub: &mut Link, node: &mut Link, step: usize) -> Result<(Vec<Incoming>, Vec<Incoming>), Refused> {
-        let (mut at_hub, mut at_node) = (Vec::new(), Vec::new());
+    /// What each end has heard.
+    type Heard = (Vec<Incoming>, Vec<Incoming>);
+
+    /// Carries bytes both ways, `step` at a time, until both ends are silent; the node confirms what it is asked to.
+    fn talk(
+        hub: &mut Link,
+        node: &mut Link,
+        owner: &mut Acceptor,
+        step: usize,
+    ) -> Result<Heard, (Refused, Heard)> {
+        let mut heard = Heard::default();
         loop {
             let (to_node, to_hub) = (hub.take_output(), node.take_output());
             if to_node.is_empty() && to_hub.is_empty() {
-                return Ok((at_hub, at_node));
+                return Ok(heard);
             }
             for part in to_node.chunks(step) {
-                at_node.extend(node.push(part)?);
+                match node.push(part) {
+                    Ok(new) => heard.1.extend(new),
+                    Err(refused) => return Err((refused, heard)),
+                }
+                if matches!(heard.1.last(), Some(Incoming::Proved { .. })) {
+                    // A second time there is nothing to confirm.
+                    let _ = node.confirm(owner);
+                }
             }
             for part in to_hub.chunks(step) {
-                at_hub.extend(hub.push(part)?);
+                match hub.push(part) {
+                    Ok(new) => heard.0.extend(new),
+                    Err(refused) => return Err((refused, heard)),
+                }
             }
         }
     }
@@ -524,21 +488,20 @@ mod tests {
             let code = Code::from_random([7; 16]);
             let mut node = acceptor(Some(code.clone()));
             let typed = Code::parse(&code.to_string().to_lowercase()).unwrap();
-            let (at_hub, at_node) =
-                talk(&mut Link::pair("n1", &hub, &typed).unwrap(), &mut Link::accept(node.clone()), step)
-                    .unwrap();
+            let (mut near, mut far) = (Link::pair("n1", &hub, &typed).unwrap(), Link::accept(node.clone()));
+            let (at_hub, at_node) = talk(&mut near, &mut far, &mut node, step).unwrap();
             assert_eq!(at_hub, [Incoming::Paired { peer: node.keys.public }]);
-            assert_eq!(at_node, [Incoming::Paired { peer: hub.public }]);
+            assert_eq!(at_node, [Incoming::Proved { peer: hub.public }]);
+            assert_eq!((&node.hubs[..], node.window.code()), (&[hub.public][..], None), "a code serves once");
 
-            node.hubs.push(hub.public);
             let mut near = Link::connect("n1", &hub, &node.keys.public).unwrap();
             let mut far = Link::accept(node.clone());
-            talk(&mut near, &mut far, step).unwrap();
+            talk(&mut near, &mut far, &mut node, step).unwrap();
             let command = Message::Command { number: 9, payload: b"a1\x00\x10".to_vec() };
             near.send(&command).unwrap();
             far.send(&Message::Alive).unwrap();
             far.send(&Message::Done { number: 9, accepted: true }).unwrap();
-            let (at_hub, at_node) = talk(&mut near, &mut far, step).unwrap();
+            let (at_hub, at_node) = talk(&mut near, &mut far, &mut node, step).unwrap();
             assert_eq!(at_node, [Incoming::Message(command)]);
             assert_eq!(at_hub.len(), 2);
         }
@@ -552,20 +515,71 @@ mod tests {
         let fill: Fill = |bytes| bytes.fill(DRAWN.fetch_add(1, Ordering::Relaxed));
         let hub = Keys::generate().unwrap();
         let keys = Keys::generate_from(Some(fill)).unwrap();
-        let node = Acceptor { id: "n1".into(), keys, hubs: alloc::vec![hub.public], code: None };
+        let mut node =
+            Acceptor { id: "n1".into(), keys, hubs: alloc::vec![hub.public], window: Window::default() };
         let mut near = Link::connect("n1", &hub, &node.keys.public).unwrap();
-        let mut far = Link::accept_from(node, Some(fill));
-        talk(&mut near, &mut far, 1000).unwrap();
+        let mut far = Link::accept_from(node.clone(), Some(fill));
+        talk(&mut near, &mut far, &mut node, 1000).unwrap();
         assert!(near.is_open() && far.is_open());
         assert_eq!(DRAWN.load(Ordering::Relaxed), 3, "once for the key, once for the handshake");
     }
 
     #[test]
-    fn a_wrong_code_pairs_nobody() {
+    fn a_wrong_code_pairs_nobody_at_either_end() {
         let hub = Keys::generate().unwrap();
-        let node = acceptor(Some(Code::from_random([7; 16])));
+        let mut node = acceptor(Some(Code::from_random([7; 16])));
         let mut link = Link::pair("n1", &hub, &Code::from_random([8; 16])).unwrap();
-        assert!(talk(&mut link, &mut Link::accept(node), 1000).is_err());
+        let mut far = Link::accept(node.clone());
+        let refused = talk(&mut link, &mut far, &mut node, 1000).unwrap_err();
+        assert_eq!(refused, (Refused::WrongCode, Heard::default()), "neither end has met anyone");
+        assert!(node.hubs.is_empty());
+    }
+
+    #[test]
+    fn a_man_in_the_middle_who_accepts_every_code_is_nobodys_node() {
+        let (hub, code) = (Keys::generate().unwrap(), Code::from_random([7; 16]));
+        let mut near = Link::pair("n1", &hub, &code).unwrap();
+        // He plays the node by a code of his own, as far as that goes, and then sends what he likes.
+        let impostor = acceptor(Some(Code::from_random([8; 16])));
+        let mut far = Link::accept(impostor);
+        far.push(&near.take_output()).unwrap();
+        assert_eq!(near.push(&far.take_output()), Ok(Vec::new()), "the hub does not yet believe him");
+        assert_eq!(far.push(&near.take_output()), Err(Refused::WrongCode));
+        let mut forged = alloc::vec![0, 17];
+        forged.extend([6; 17]);
+        assert!(near.push(&forged).is_err());
+        // Between hub and node he can carry bytes only unchanged.
+        let mut node = acceptor(Some(code.clone()));
+        let mut near = Link::pair("n1", &hub, &code).unwrap();
+        let mut far = Link::accept(node.clone());
+        far.push(&near.take_output()).unwrap();
+        near.push(&far.take_output()).unwrap();
+        far.push(&near.take_output()).unwrap();
+        far.confirm(&mut node).unwrap();
+        let mut confirmation = far.take_output();
+        *confirmation.last_mut().unwrap() ^= 1;
+        assert!(near.push(&confirmation).is_err());
+    }
+
+    #[test]
+    fn a_code_that_is_no_longer_shown_admits_nobody() {
+        let (hub, code) = (Keys::generate().unwrap(), Code::from_random([7; 16]));
+        let mut node = acceptor(Some(code.clone()));
+        let mut begun: Vec<_> = (0..2)
+            .map(|_| {
+                let mut near = Link::pair("n1", &hub, &code).unwrap();
+                let mut far = Link::accept(node.clone());
+                far.push(&near.take_output()).unwrap();
+                near.push(&far.take_output()).unwrap();
+                far.push(&near.take_output()).unwrap();
+                far
+            })
+            .collect();
+        let mut late = begun.pop().unwrap();
+        assert_eq!(begun.pop().unwrap().confirm(&mut node), Ok(()));
+        assert_eq!(late.confirm(&mut node), Err(Refused::WrongCode));
+        assert_eq!((late.take_output(), node.hubs.len()), (Vec::new(), 1));
+        assert!(late.confirm(&mut node).is_err());
     }
 
     #[test]
@@ -574,21 +588,21 @@ mod tests {
         let mut node = acceptor(None);
         node.hubs.push(hub.public);
         let mut link = Link::connect("n1", &stranger, &node.keys.public).unwrap();
-        assert!(talk(&mut link, &mut Link::accept(node.clone()), 1000).is_err());
+        assert!(talk(&mut link, &mut Link::accept(node.clone()), &mut node, 1000).is_err());
         // A thief knows the hub's public key, but not its private one.
         let thief = Keys { private: stranger.private, public: hub.public };
         let mut link = Link::connect("n1", &thief, &node.keys.public).unwrap();
-        assert!(talk(&mut link, &mut Link::accept(node.clone()), 1000).is_err());
+        assert!(talk(&mut link, &mut Link::accept(node.clone()), &mut node, 1000).is_err());
         // An impostor of the node, and a node that answers under another id.
         let mut impostor = acceptor(None);
         impostor.hubs.push(hub.public);
         let mut link = Link::connect("n1", &hub, &node.keys.public).unwrap();
-        assert!(talk(&mut link, &mut Link::accept(impostor), 1000).is_err());
+        assert!(talk(&mut link, &mut Link::accept(impostor), &mut node, 1000).is_err());
         let mut link = Link::connect("n2", &hub, &node.keys.public).unwrap();
-        assert!(talk(&mut link, &mut Link::accept(node.clone()), 1000).is_err());
+        assert!(talk(&mut link, &mut Link::accept(node.clone()), &mut node, 1000).is_err());
         // Not in pairing mode.
         let mut link = Link::pair("n1", &hub, &Code::from_random([0; 16])).unwrap();
-        assert!(talk(&mut link, &mut Link::accept(node), 1000).is_err());
+        assert!(talk(&mut link, &mut Link::accept(node.clone()), &mut node, 1000).is_err());
     }
 
     #[test]
@@ -597,21 +611,13 @@ mod tests {
         let mut node = acceptor(None);
         node.hubs.push(hub.public);
         let mut near = Link::connect("n1", &hub, &node.keys.public).unwrap();
-        let mut far = Link::accept(node);
-        talk(&mut near, &mut far, 1000).unwrap();
+        let mut far = Link::accept(node.clone());
+        talk(&mut near, &mut far, &mut node, 1000).unwrap();
         near.send(&Message::Alive).unwrap();
         let bytes = near.take_output();
         assert!(far.push(&bytes).is_ok());
         assert!(far.push(&bytes).is_err());
         assert!(!far.is_open());
-    }
-
-    #[test]
-    fn what_people_type_is_read_kindly() {
-        assert_eq!(Code::parse("oooo llll-IIII 0123"), Code::parse("0000-1111-1111-0123"));
-        assert_eq!(Code::parse("0000"), None);
-        assert_eq!(Code::parse("0000-1111-1111-0123-4"), None);
-        assert_eq!(Code::parse("0000-1111-1111-012U"), None);
     }
 
     proptest::proptest! {

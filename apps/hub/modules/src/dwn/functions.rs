@@ -21,7 +21,7 @@ pub(super) fn register(room: &Room, nodes: &Nodes, keys: &Arc<Keys>) {
         "/api/dwn/{id}/pair",
         "Pair a node by the code that it shows",
         move |house, call| {
-            let (id, own) = (call.text("id").to_string(), own.clone());
+            let (id, own, known) = (call.text("id").to_string(), own.clone(), known.clone());
             let address = {
                 let known = known.lock().unwrap_or_else(PoisonError::into_inner);
                 known
@@ -33,6 +33,7 @@ pub(super) fn register(room: &Room, nodes: &Nodes, keys: &Arc<Keys>) {
                 let address = address.ok_or_else(|| Problem::missing("v2 node", &id))?;
                 let code = call.body["code"].as_str().unwrap_or_default();
                 pairing::pair(&house, &own, &id, address, code).await?;
+                hang_up(&known, &id);
                 let device = format!("dwn.{id}");
                 house.change(|registry, _| {
                     (registry.edit_device(&device, |d| d.status = house::Status::Accepted), Vec::new())
@@ -44,12 +45,16 @@ pub(super) fn register(room: &Room, nodes: &Nodes, keys: &Arc<Keys>) {
     );
     room.function(None, pair.right(Right::Admin).body(schema));
 
-    let revoke = Function::new(Method::Delete, "/api/dwn/{id}/pair", "Revoke a node's key", |house, call| {
-        Box::pin(async move {
-            pairing::revoke(&house, call.text("id")).await?;
-            Ok(Reply::ok())
-        })
-    });
+    let known = nodes.clone();
+    let revoke =
+        Function::new(Method::Delete, "/api/dwn/{id}/pair", "Revoke a node's key", move |house, call| {
+            let known = known.clone();
+            Box::pin(async move {
+                pairing::revoke(&house, call.text("id")).await?;
+                hang_up(&known, call.text("id"));
+                Ok(Reply::ok())
+            })
+        });
     room.function(None, revoke.right(Right::Admin));
 
     let about =
@@ -63,6 +68,14 @@ pub(super) fn register(room: &Room, nodes: &Nodes, keys: &Arc<Keys>) {
     });
     let raw = raw.acting().query("destination", Shape::Text, false, "").query("data", Shape::Text, false, "");
     room.function(None, raw);
+}
+
+/// Ends the session with a node: it stands on a key that is no longer the node's.
+fn hang_up(nodes: &Nodes, id: &str) {
+    let nodes = nodes.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(node) = nodes.get(id) {
+        node.hang_up.notify_one();
+    }
 }
 
 fn list(house: &House, who: &house::Principal) -> Vec<Value> {

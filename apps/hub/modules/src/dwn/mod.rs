@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use wire::advert::Advert;
 
@@ -64,6 +65,14 @@ pub(crate) struct Node {
     pub is_live: bool,
     /// When a refusal was last told, so that a liar does not fill the log.
     refused: Option<Instant>,
+    /// Ends the session, because the key that it stands on is no longer trusted.
+    hang_up: Arc<Notify>,
+}
+
+impl Node {
+    fn new(advert: &Advert, address: SocketAddr) -> Node {
+        Node { advert: advert.clone(), address, is_live: false, refused: None, hang_up: Arc::default() }
+    }
 }
 
 /// All nodes that have been heard of, by id.
@@ -195,8 +204,7 @@ impl Listener {
             if nodes.len() >= MAX_NODES && !nodes.contains_key(&advert.id) {
                 nodes.retain(|_, node| node.is_live);
             }
-            let new = Node { advert: advert.clone(), address, is_live: false, refused: None };
-            let node = nodes.entry(advert.id.clone()).or_insert(new);
+            let node = nodes.entry(advert.id.clone()).or_insert_with(|| Node::new(&advert, address));
             (node.advert, node.address) = (advert.clone(), address);
             !node.is_live
         };
@@ -223,8 +231,7 @@ impl Listener {
 
     fn refuse(&self, advert: &Advert, address: SocketAddr, reason: &'static str) {
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = Node { advert: advert.clone(), address, is_live: false, refused: None };
-        let node = nodes.entry(advert.id.clone()).or_insert(new);
+        let node = nodes.entry(advert.id.clone()).or_insert_with(|| Node::new(advert, address));
         let is_news = node.refused.is_none_or(|at| at.elapsed() > Duration::from_secs(60));
         if is_news {
             node.refused = Some(Instant::now());
@@ -249,21 +256,24 @@ impl Listener {
             let device = self.room.device_id(&advert.id);
             return self.room.unavailable(&device, "not paired yet: enter the code that the node shows");
         }
-        {
+        let hang_up = {
             let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-            let new = Node { advert: advert.clone(), address, is_live: false, refused: None };
-            let node = nodes.entry(advert.id.clone()).or_insert(new);
+            let node = nodes.entry(advert.id.clone()).or_insert_with(|| Node::new(&advert, address));
             // Two valves of one node may have a deadline: one session serves both.
             if std::mem::replace(&mut node.is_live, true) {
                 return;
             }
-        }
+            // Each session has its own: what ended the last one does not end this one.
+            node.hang_up = Arc::default();
+            node.hang_up.clone()
+        };
         let live = Live { nodes: self.nodes.clone(), id: advert.id.clone() };
         let session = session::Session {
             room: self.room.clone(),
             device: self.room.device_id(&advert.id),
             advert,
             address,
+            hang_up,
             lost_after: Duration::from_secs_f64(self.settings.lost_after.clamp(0.1, 3600.0)),
         };
         let keys = self.keys.clone();

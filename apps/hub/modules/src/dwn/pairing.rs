@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use wire::advert::{key_from_hex, key_to_hex};
-use wire::session::{Code, Incoming, Keys, Link};
+use wire::pairing::Code;
+use wire::session::{Incoming, Keys, Link};
 
 /// The space of documents that holds a paired node's key; a revoked node stays in it without a key, so that it is never
 /// taken for v1 again.
@@ -62,8 +63,9 @@ pub async fn pair(
 
 async fn introduce(keys: &Keys, id: &str, address: SocketAddr, code: &Code) -> Result<[u8; 32], Problem> {
     let failed = |what: &dyn std::fmt::Display| {
-        Problem::new(409, "pairing failed")
-            .detail(format!("{what}; is the code right and does the node show it now?"))
+        Problem::new(409, "pairing failed").detail(format!(
+            "{what}: is the code right, and does the node show it now? Three wrong ones end that"
+        ))
     };
     let mut stream = TcpStream::connect(address).await.map_err(|e| Problem::unavailable(e.to_string()))?;
     let mut link = Link::pair(id, keys, code).map_err(|e| failed(&e))?;
@@ -76,7 +78,6 @@ async fn introduce(keys: &Keys, id: &str, address: SocketAddr, code: &Code) -> R
         }
         for incoming in link.push(segment.get(..len).unwrap_or(&[])).map_err(|e| failed(&e))? {
             if let Incoming::Paired { peer } = incoming {
-                stream.write_all(&link.take_output()).await.map_err(|e| failed(&e))?;
                 return Ok(peer);
             }
         }

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use wire::advert::Advert;
-use wire::session::{Incoming, Keys, Link, Message};
+use wire::message::Message;
+use wire::session::{Incoming, Keys, Link};
 
 /// How long a connect may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -32,6 +33,7 @@ pub(super) struct Session {
     pub advert: Advert,
     pub address: SocketAddr,
     pub lost_after: Duration,
+    pub hang_up: Arc<Notify>,
 }
 
 /// The state of an open connection.
@@ -128,6 +130,7 @@ impl Session {
                 }
                 Some((command, answer)) = questions.recv() => open.command(command, answer).await?,
                 _ = alive.tick() => open.alive().await?,
+                () = self.hang_up.notified() => return Err("its key was revoked or replaced".into()),
                 () = sleep_until(open.heard + self.lost_after) => match open.stream.try_read(&mut segment) {
                     // After a pause of this machine the time is over although the node has spoken.
                     Ok(len) if len > 0 => open.received(segment.get(..len).unwrap_or(&[])).await?,
@@ -202,7 +205,7 @@ impl Open<'_> {
                 Incoming::Message(Message::Hello { version, .. }) if version < wire::session::VERSION => {
                     return Err(format!("it speaks version {version}"));
                 }
-                Incoming::Message(_) | Incoming::Paired { .. } => {}
+                Incoming::Message(_) | Incoming::Proved { .. } | Incoming::Paired { .. } => {}
             }
             self.heard = Instant::now();
         }
