@@ -7,7 +7,7 @@ use house::function::Content;
 use house::{Clock, House, Memory, Method, Principal, Reply, Status};
 use hub_server::Users;
 use hub_store::backup::Summary;
-use hub_store::{Options, Store, backup, sealed};
+use hub_store::{Options, Store, backup, private, sealed};
 use serde_json::{Value, json};
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub fn back_up(config: &Config, to: &Path, pass: Option<&str>) -> Result<String,
                 match job["state"].as_str() {
                     Some("running") => std::thread::sleep(Duration::from_millis(100)),
                     Some("good") => {
-                        std::fs::copy(job["file"].as_str().unwrap_or_default(), to)?;
+                        private::copy(Path::new(job["file"].as_str().unwrap_or_default()), to)?;
                         local::call(&socket, "DELETE", &path, None)?;
                         return Ok(format!("{} rows, verified", job["summary"]["rows"]));
                     }
@@ -38,15 +38,7 @@ pub fn back_up(config: &Config, to: &Path, pass: Option<&str>) -> Result<String,
         }
         Err(LocalError::NotRunning) => {
             let store = Store::open(&store_file(config), Options::default())?;
-            let scratch = to.with_extension("part");
-            let summary = store.back_up(&scratch, &|_, _| ())?;
-            match pass {
-                None => std::fs::rename(&scratch, to)?,
-                Some(pass) => {
-                    sealed::seal(&scratch, to, pass)?;
-                    std::fs::remove_file(&scratch)?;
-                }
-            }
+            let summary = backup::make(&store, to, pass, &|_, _| ())?;
             Ok(format!("{} rows, verified", summary.rows))
         }
         Err(error) => Err(error.into()),
@@ -66,7 +58,7 @@ pub fn restore(config: &Config, from: &Path, pass: Option<&str>) -> Result<Strin
             );
         }
     }
-    std::fs::create_dir_all(&config.state)?;
+    private::folder(&config.state)?;
     let summary = prepare(config, from, pass)?;
     put_in_place(config)?;
     let before = store_file(config).with_extension("before-restore");
@@ -89,14 +81,13 @@ pub fn prepare(config: &Config, from: &Path, pass: Option<&str>) -> Result<Summa
             sealed::open(from, &scratch, pass.ok_or("this backup is sealed: its pass phrase is needed")?)
                 .map_err(|e| e.to_string())?;
         } else {
-            std::fs::copy(from, &scratch).map_err(|e| e.to_string())?;
+            private::copy(from, &scratch).map_err(|e| e.to_string())?;
         }
         let summary = backup::verify(&scratch)?;
         if summary.version > hub_store::schema::VERSION {
             return Err("the backup is of a newer hub".to_string());
         }
-        let file = std::fs::File::open(&scratch).and_then(|file| file.sync_all());
-        file.and_then(|()| std::fs::rename(&scratch, waiting_file(config))).map_err(|e| e.to_string())?;
+        private::publish(&scratch, &waiting_file(config)).map_err(|e| e.to_string())?;
         Ok(summary)
     };
     work().inspect_err(|_| {
@@ -138,7 +129,7 @@ pub fn ask(
         Err(LocalError::NotRunning) => {}
         answered => return Ok(answered?),
     }
-    std::fs::create_dir_all(&config.state)?;
+    private::folder(&config.state)?;
     let store = Arc::new(Store::open(&store_file(config), Options::default())?);
     if let Some(trouble) = store.trouble() {
         return Err(trouble.into());

@@ -107,7 +107,8 @@ pub fn socket_file(config: &Config) -> PathBuf {
 pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError> {
     let io = |what: String| move |error| StartError::Io { what, error };
     // 1. Restore.
-    std::fs::create_dir_all(&config.state).map_err(io(format!("the folder {}", config.state.display())))?;
+    hub_store::private::folder(&config.state)
+        .map_err(io(format!("the folder {}", config.state.display())))?;
     match crate::maintain::put_in_place(config) {
         Ok(true) => tracing::info!("the store is the one of a backup now"),
         Ok(false) => {}

@@ -20,7 +20,7 @@ async fn a_running_hub_goes_back_to_a_backup_and_starts_anew_with_it() {
     name(hub.http, "Roses").await;
     let made = send(hub.http, "POST", "/api/backups", json!({"passphrase": "phrase"})).await.json();
     let path = format!("/api/backups/{}", made["id"].as_str().unwrap());
-    until("the backup is good", SOON, async || get(hub.http, &path).await.json()["state"] == "good").await;
+    until("the backup is good", AT_LAST, async || get(hub.http, &path).await.json()["state"] == "good").await;
     name(hub.http, "Weeds").await;
     let restore = format!("{path}/restore");
     let wrong = send(hub.http, "POST", &restore, json!({"passphrase": "guess"})).await;

@@ -4,11 +4,11 @@ use super::add;
 use crate::{Config, maintain};
 use house::function::{Content, Right};
 use house::{Function, House, Method, Problem, Reply};
-use hub_store::{Store, sealed};
+use hub_store::{Store, backup, private, sealed};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -43,6 +43,13 @@ impl Jobs {
         let mut all = BTreeMap::new();
         for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
             let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == "part") {
+                // A hub was killed over it: it is half, and may be plain where the backup was to be sealed.
+                if let Err(error) = private::remove(&path) {
+                    tracing::error!(%error, file = %path.display(), "half a backup could not be removed");
+                }
+                continue;
+            }
             let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_string();
             let made =
                 i64::from_str_radix(&id, 16).ok().filter(|_| path.extension().is_some_and(|e| e == "hob"));
@@ -180,31 +187,11 @@ fn make(
     id: &str,
     pass: Option<&str>,
 ) -> Result<hub_store::backup::Summary, String> {
-    let file = jobs.file(id);
-    let scratch = file.with_extension("part");
-    let work = || -> Result<hub_store::backup::Summary, String> {
-        make_private(&jobs.folder).map_err(|e| e.to_string())?;
-        let progress = |done, rows| {
-            if done % 256 == 0 || done == rows {
-                jobs.edit(|all| all.get_mut(id).map(|job| (job.done, job.rows) = (done, rows)));
-            }
-        };
-        let summary = store.back_up(&scratch, &progress).map_err(|e| e.to_string())?;
-        match pass {
-            None => std::fs::rename(&scratch, &file).map_err(|e| e.to_string())?,
-            Some(pass) => sealed::seal(&scratch, &file, pass).map_err(|e| e.to_string())?,
+    private::folder(&jobs.folder).map_err(|e| e.to_string())?;
+    let progress = |done, rows| {
+        if done % 256 == 0 || done == rows {
+            jobs.edit(|all| all.get_mut(id).map(|job| (job.done, job.rows) = (done, rows)));
         }
-        Ok(summary)
     };
-    let made = work();
-    // Sealed: the plain copy goes. Failed: nothing half is left.
-    let _ = std::fs::remove_file(&scratch);
-    made
-}
-
-/// A backup holds every secret of the house.
-fn make_private(folder: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::create_dir_all(folder)?;
-    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
+    backup::make(store, &jobs.file(id), pass, &progress)
 }

@@ -1,7 +1,9 @@
 //! A backup: one redb file with everything, consistent while the hub runs, and verified before it is called good.
 
+use crate::private;
 use crate::schema::{BLOCKS, DOCUMENTS, EVENTS, HEADS, JOURNAL, META};
-use crate::store::{open_file, quietly, read_documents};
+use crate::sealed;
+use crate::store::{Store, open_file, quietly, read_documents};
 use redb::{
     Database, Key, ReadTransaction, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
 };
@@ -9,7 +11,7 @@ use redb::{TableDefinition, Value};
 use serde::Serialize;
 use std::cell::Cell;
 use std::hash::Hasher as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a file holds; two stores with equal summaries hold the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +20,50 @@ pub struct Summary {
     pub rows: u64,
     /// Over every key and value, as hex.
     pub digest: String,
+}
+
+/// Makes a backup at `to`, sealed when there is a pass phrase. `to` is what it was before until the backup has been opened as it
+/// will be when somebody needs it, and found equal. Blocks for as long as that takes.
+///
+/// # Errors
+/// In words: the store, the disk, or a copy that is not equal.
+pub fn make(
+    store: &Store,
+    to: &Path,
+    pass: Option<&str>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Summary, String> {
+    let [plain, sealed, opened] = scratch_of(to);
+    let failed = |error: std::io::Error| error.to_string();
+    let work = || {
+        // What an earlier hub was killed over would be added to.
+        private::remove(&plain).map_err(failed)?;
+        let summary = store.back_up(&plain, progress).map_err(|error| error.to_string())?;
+        let Some(pass) = pass else {
+            private::publish(&plain, to).map_err(failed)?;
+            return Ok(summary);
+        };
+        sealed::seal(&plain, &sealed, pass).map_err(failed)?;
+        sealed::open(&sealed, &opened, pass).map_err(failed)?;
+        if verify(&opened)? != summary {
+            return Err("the sealed copy is not equal to the store".into());
+        }
+        private::publish(&sealed, to).map_err(failed)?;
+        Ok(summary)
+    };
+    let made = work();
+    for scratch in [plain, sealed, opened] {
+        if let Err(error) = private::remove(&scratch) {
+            tracing::error!(%error, file = %scratch.display(), "what a backup was made from could not be removed");
+        }
+    }
+    made
+}
+
+/// The names under which a backup is made: the plain copy, the sealed one, and what that opens to. A hub that is killed
+/// leaves them behind.
+pub fn scratch_of(to: &Path) -> [PathBuf; 3] {
+    ["part", "sealed.part", "opened.part"].map(|what| private::beside(to, what))
 }
 
 /// Copies everything that one transaction sees to a new file, then reads both and compares.

@@ -4,6 +4,7 @@
 //!
 //! `HOBBAK1\n`, 16 bytes of salt, 7 bytes of nonce prefix; then chunks of 64 KiB + 16.
 
+use crate::private;
 use argon2::{Algorithm, Argon2, Params, Version};
 use chacha20poly1305::aead::Aead as _;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _};
@@ -46,7 +47,7 @@ pub fn is_sealed(file: &Path) -> io::Result<bool> {
     Ok(fill(&mut File::open(file)?, MAGIC.len())? == MAGIC)
 }
 
-/// Seals a file. The result is on the disk when this returns.
+/// Seals a file. The result is on the disk when this returns; until then it is half.
 ///
 /// # Errors
 /// A file cannot be read or written, or there is no randomness.
@@ -55,7 +56,7 @@ pub fn seal(from: &Path, to: &Path, pass: &str) -> io::Result<()> {
     getrandom::fill(&mut salt).map_err(io::Error::other)?;
     getrandom::fill(&mut prefix).map_err(io::Error::other)?;
     let cipher = cipher(pass, &salt)?;
-    let (mut from, mut to) = (BufReader::new(File::open(from)?), File::create(to)?);
+    let (mut from, mut to) = (BufReader::new(File::open(from)?), private::create(to)?);
     to.write_all(MAGIC)?;
     to.write_all(&salt)?;
     to.write_all(&prefix)?;
@@ -87,7 +88,7 @@ pub fn open(from: &Path, to: &Path, pass: &str) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "no sealed backup"));
     }
     let cipher = cipher(pass, &salt)?;
-    let mut to = File::create(to)?;
+    let mut to = private::create(to)?;
     let mut chunk = fill(&mut from, CHUNK + TAG)?;
     for number in 0.. {
         let next = fill(&mut from, CHUNK + TAG)?;

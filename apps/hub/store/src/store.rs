@@ -2,10 +2,11 @@
 
 use crate::events::{self, Search};
 use crate::history::{History, Point, Resolution};
+use crate::private;
 use crate::schema::{self, DOCUMENTS, Found, Migration};
 use crate::writer::{self, Job};
 use house::{BoxFuture, Change, Event, Memory, MemoryError};
-use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _};
+use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -111,12 +112,13 @@ pub struct Store {
 /// redb's cache: the hub reads little, so that a small one does.
 const CACHE_BYTES: usize = 4 << 20;
 
-/// Opens a file with the settings that the hub needs.
+/// Opens a file with the settings that the hub needs; nobody else may read it.
 ///
 /// # Errors
 /// redb's.
 pub fn open_file(path: &Path) -> Result<Database, DatabaseError> {
-    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+    let file = private::open(path).map_err(|error| DatabaseError::Storage(StorageError::Io(error)))?;
+    Database::builder().set_cache_size(CACHE_BYTES).create_file(file)
 }
 
 impl Store {
@@ -130,7 +132,7 @@ impl Store {
         let medium: Medium = Box::new(move || open_file(&file));
         let back_up = move |version: u64| {
             let to: PathBuf = copy.with_extension(format!("v{version}.backup"));
-            std::fs::copy(&copy, to).map(|_| ())
+            private::copy(&copy, &to)
         };
         Store::open_medium(medium, options, &schema::MIGRATIONS, schema::VERSION, &back_up)
     }

@@ -93,6 +93,8 @@ pub async fn until(what: &str, within: Duration, mut is_so: impl AsyncFnMut() ->
 }
 
 pub const SOON: Duration = Duration::from_secs(10);
+/// For what takes as long as the machine is slow: hashing a pass phrase, writing a store.
+pub const AT_LAST: Duration = Duration::from_secs(120);
 
 /// An answer: status, head and body.
 #[derive(Debug)]
@@ -197,13 +199,14 @@ impl Process {
     /// Writes a configuration and starts a hub with it.
     pub fn start(scratch: &Scratch, port: u16, open_door: bool) -> Process {
         let file = Process::configure(scratch, port, open_door);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hub"))
-            .arg("--config")
-            .arg(&file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hub"));
+        command.arg("--config").arg(&file).stderr(Stdio::null());
+        Process::of(command)
+    }
+
+    /// A hub that this command starts.
+    pub fn of(mut command: Command) -> Process {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let http = Process::address(&mut said);
         Process { child, said, http }
