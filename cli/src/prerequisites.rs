@@ -61,18 +61,24 @@ pub fn apt_install(packages: &[&str]) -> Result<()> {
         let status = command.stdout(Stdio::null()).status().context("cannot run apt-get")?;
         Ok(status.success())
     };
-    let attempt = || {
-        install(as_root("apt-get").args(["install", "-y", "-qq", "--no-install-recommends"]).args(packages))
-    };
+    let attempt = || install(apt_get("install").args(["-y", "--no-install-recommends"]).args(packages));
     if attempt()? {
         return Ok(());
     }
     // A machine whose package lists are missing or old.
-    install(as_root("apt-get").args(["update", "-qq"]))?;
+    install(&mut apt_get("update"))?;
     if !attempt()? {
         bail!("apt-get could not install {}; install it by hand and try again", packages.join(" "));
     }
     Ok(())
+}
+
+/// `apt-get WORD`, which waits for as long as ten minutes for another package manager to end (apt.conf(5); a machine
+/// that was just started often has one at work).
+fn apt_get(word: &str) -> Command {
+    let mut command = as_root("apt-get");
+    command.args(["-o", "DPkg::Lock::Timeout=600", "-qq", word]);
+    command
 }
 
 /// A command that runs as root: directly for root, through sudo for everybody else.
