@@ -7,7 +7,8 @@
 //!
 //! `state` is the one lock of a port, taken in interrupts too. The client is called from the softirq with nothing
 //! held, and says how much input it took; the rest stays in the ring, and when the ring is full the port's own
-//! flow control holds the sender back.
+//! flow control holds the sender back. News can be raised on several processors at once; one of them serves the port
+//! for all, or input would be offered twice and out of order.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -95,6 +96,8 @@ pub struct Port {
     client: Once<Arc<dyn Client>>,
     /// The softirq has something to look at.
     has_news: AtomicBool,
+    /// The softirq of some processor looks at it.
+    is_served: AtomicBool,
     registration: Once<Registration>,
 }
 
@@ -130,6 +133,7 @@ impl Port {
             state: SpinLock::new(Rank::Device, state),
             client: Once::new(),
             has_news: AtomicBool::new(false),
+            is_served: AtomicBool::new(false),
             registration: Once::new(),
         });
         PORTS.lock().push(Arc::clone(&port));
@@ -225,7 +229,7 @@ impl Port {
     }
 
     fn tell(&self) {
-        self.has_news.store(true, Ordering::Release);
+        self.has_news.store(true, Ordering::SeqCst);
         softirq::raise(softirq::Kind::Device);
     }
 
@@ -254,10 +258,19 @@ impl Port {
 
     /// The softirq's part.
     fn work(&self) {
-        if !self.has_news.swap(false, Ordering::AcqRel) {
-            return;
-        }
         let Some(client) = self.client.get() else { return };
+        // Whoever finds the port served leaves its news to the one that serves it, which looks again after it has said
+        // that it does not any more: one of the two sees the other's word, since these are all sequentially consistent.
+        while self.has_news.load(Ordering::SeqCst) && !self.is_served.swap(true, Ordering::SeqCst) {
+            while self.has_news.swap(false, Ordering::SeqCst) {
+                self.serve(&**client);
+            }
+            self.is_served.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Gives the client what has come since, until it takes nothing more.
+    fn serve(&self, client: &dyn Client) {
         loop {
             let mut bytes = [0; INPUT_BATCH];
             let (len, has_break, has_room) = {
