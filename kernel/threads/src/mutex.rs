@@ -33,7 +33,7 @@ impl<T: ?Sized> Mutex<T> {
     #[inline]
     pub fn lock(&self) -> MutexGuard<'_, T> {
         match self.value.try_write() {
-            Some(value) => MutexGuard { value: Some(value), waiters: &self.waiters },
+            Some(value) => MutexGuard { value, _wake: WakeNext(&self.waiters) },
             None => match self.wait(Wait::UNINTERRUPTIBLE) {
                 Ok(guard) => guard,
                 Err(_) => unreachable!("this wait has no other end"),
@@ -49,7 +49,7 @@ impl<T: ?Sized> Mutex<T> {
     /// Takes the lock if it is free; never waits.
     #[inline]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.value.try_write().map(|value| MutexGuard { value: Some(value), waiters: &self.waiters })
+        self.value.try_write().map(|value| MutexGuard { value, _wake: WakeNext(&self.waiters) })
     }
 
     #[cold]
@@ -76,36 +76,32 @@ impl<T: Default> Default for Mutex<T> {
 
 /// The right to use a lock's value; gives the lock back when dropped.
 pub struct MutexGuard<'a, T: ?Sized> {
-    /// Only empty while it is dropped.
-    value: Option<Writer<'a, T>>,
-    waiters: &'a WaitQueue,
+    // Dropped in this order: the lock is free when the next one is woken.
+    value: Writer<'a, T>,
+    _wake: WakeNext<'a>,
+}
+
+/// Wakes the thread that has waited longest when it is dropped.
+struct WakeNext<'a>(&'a WaitQueue);
+
+impl Drop for WakeNext<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.wake_one();
+    }
 }
 
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
-        match &self.value {
-            Some(value) => value,
-            None => unreachable!("a guard has its value until it is dropped"),
-        }
+        &self.value
     }
 }
 
 impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        match &mut self.value {
-            Some(value) => value,
-            None => unreachable!("a guard has its value until it is dropped"),
-        }
-    }
-}
-
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.value = None;
-        self.waiters.wake_one();
+        &mut self.value
     }
 }

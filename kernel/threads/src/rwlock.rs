@@ -77,7 +77,7 @@ impl<T: ?Sized> RwLock<T> {
 
     #[inline]
     fn borrow(&self) -> Option<ReadGuard<'_, T>> {
-        self.value.try_read().map(|value| ReadGuard { value: Some(value), lock: self })
+        self.value.try_read().map(|value| ReadGuard { value, _left: ReaderLeaves(self) })
     }
 
     #[cold]
@@ -108,7 +108,7 @@ impl<T: ?Sized> RwLock<T> {
     /// Writes if nobody reads or writes; never waits.
     #[inline]
     pub fn try_write(&self) -> Option<WriteGuard<'_, T>> {
-        self.value.try_write().map(|value| WriteGuard { value: Some(value), waiters: &self.waiters })
+        self.value.try_write().map(|value| WriteGuard { value, _left: WriterLeaves(&self.waiters) })
     }
 
     #[cold]
@@ -152,64 +152,59 @@ impl<T: Default> Default for RwLock<T> {
 
 /// The right to look at a lock's value; gives the lock back when dropped.
 pub struct ReadGuard<'a, T: ?Sized> {
-    /// Only empty while it is dropped.
-    value: Option<Reader<'a, T>>,
-    lock: &'a RwLock<T>,
+    // Dropped in this order: the borrow has ended when somebody is woken for that.
+    value: Reader<'a, T>,
+    _left: ReaderLeaves<'a, T>,
+}
+
+/// Wakes a writer when it is dropped, if no reader is left.
+struct ReaderLeaves<'a, T: ?Sized>(&'a RwLock<T>);
+
+impl<T: ?Sized> Drop for ReaderLeaves<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.0.value.is_borrowed() {
+            self.0.waiters.writers.wake_one();
+        }
+    }
 }
 
 impl<T: ?Sized> Deref for ReadGuard<'_, T> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
-        match &self.value {
-            Some(value) => value,
-            None => unreachable!("a guard has its value until it is dropped"),
-        }
-    }
-}
-
-impl<T: ?Sized> Drop for ReadGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.value = None;
-        if !self.lock.value.is_borrowed() {
-            self.lock.waiters.writers.wake_one();
-        }
+        &self.value
     }
 }
 
 /// The right to use a lock's value; gives the lock back when dropped.
 pub struct WriteGuard<'a, T: ?Sized> {
-    /// Only empty while it is dropped.
-    value: Option<Writer<'a, T>>,
-    waiters: &'a Waiters,
+    // Dropped in this order: the borrow has ended when others are woken for that.
+    value: Writer<'a, T>,
+    _left: WriterLeaves<'a>,
+}
+
+/// Lets those in that waited for a writer when it is dropped.
+struct WriterLeaves<'a>(&'a Waiters);
+
+impl Drop for WriterLeaves<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.writer_has_left();
+    }
 }
 
 impl<T: ?Sized> Deref for WriteGuard<'_, T> {
     type Target = T;
     #[inline]
     fn deref(&self) -> &T {
-        match &self.value {
-            Some(value) => value,
-            None => unreachable!("a guard has its value until it is dropped"),
-        }
+        &self.value
     }
 }
 
 impl<T: ?Sized> DerefMut for WriteGuard<'_, T> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        match &mut self.value {
-            Some(value) => value,
-            None => unreachable!("a guard has its value until it is dropped"),
-        }
-    }
-}
-
-impl<T: ?Sized> Drop for WriteGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.value = None;
-        self.waiters.writer_has_left();
+        &mut self.value
     }
 }

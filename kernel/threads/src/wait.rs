@@ -192,6 +192,9 @@ impl WaitQueue {
         let entered = threads.push_back(thread);
         debug_assert!(entered.is_ok(), "a condition waits itself");
         self.len.store(threads.len() as u32, SeqCst);
+        drop(threads);
+        // Pairs with the one in `has_waiters`: either the waker sees this thread, or the condition is seen to hold.
+        fence(SeqCst);
     }
 
     /// Takes the thread out; `false` if a waker has done that.
