@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use machine::sync::{
-    Irq, Once, Rank, RcuCell, SpinLock, disable_interrupts, disable_preemption, is_atomic, rcu_poll, rcu_read,
+    Irq, Once, Rank, RcuCell, SpinLock, Task, disable_interrupts, disable_preemption, is_atomic, rcu_poll,
+    rcu_read,
 };
 use machine::{cpu, hosted};
 
 #[test]
 fn guards_may_be_dropped_in_any_order_and_the_last_one_ends_the_state() {
     static LOW: SpinLock<(), Irq> = SpinLock::new(Rank::Process, ());
-    static HIGH: SpinLock<()> = SpinLock::new(Rank::Console, ());
+    static HIGH: SpinLock<()> = SpinLock::new(Rank::PageTable, ());
     static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
     hosted::run(1, 1, || {
         let (low, high) = (LOW.lock(), HIGH.lock());
@@ -35,16 +36,22 @@ fn guards_may_be_dropped_in_any_order_and_the_last_one_ends_the_state() {
 #[should_panic(expected = "is taken while one of rank")]
 fn a_lock_of_lower_rank_is_refused_under_a_higher_one() {
     static LOW: SpinLock<()> = SpinLock::new(Rank::Process, ());
-    static HIGH: SpinLock<()> = SpinLock::new(Rank::Console, ());
+    static HIGH: SpinLock<()> = SpinLock::new(Rank::PageTable, ());
     let _high = HIGH.lock();
     let _low = LOW.lock();
+}
+
+#[test]
+#[should_panic(expected = "holds off interrupts")]
+fn a_lock_of_a_rank_that_handlers_take_must_hold_off_interrupts() {
+    drop(SpinLock::<(), Task>::new(std::hint::black_box(Rank::Timer), ()));
 }
 
 #[test]
 #[should_panic(expected = "is taken while one of rank")]
 fn a_lock_that_was_only_tried_counts_for_those_that_come_after() {
     static LOW: SpinLock<()> = SpinLock::new(Rank::Process, ());
-    static HIGH: SpinLock<()> = SpinLock::new(Rank::Console, ());
+    static HIGH: SpinLock<()> = SpinLock::new(Rank::PageTable, ());
     let _high = HIGH.try_lock().unwrap();
     let _low = LOW.lock();
 }
@@ -52,8 +59,8 @@ fn a_lock_that_was_only_tried_counts_for_those_that_come_after() {
 #[test]
 fn a_lower_lock_may_be_tried_and_equal_ones_nested() {
     static LOW: SpinLock<()> = SpinLock::new(Rank::Process, ());
-    static ONE: SpinLock<()> = SpinLock::new(Rank::Console, ());
-    static TWO: SpinLock<()> = SpinLock::new(Rank::Console, ());
+    static ONE: SpinLock<()> = SpinLock::new(Rank::PageTable, ());
+    static TWO: SpinLock<()> = SpinLock::new(Rank::PageTable, ());
     let one = ONE.lock();
     let two = TWO.lock_nested();
     assert!(LOW.try_lock().is_some());

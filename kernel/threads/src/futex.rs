@@ -96,7 +96,7 @@ static BUCKETS: Once<Box<[Bucket]>> = Once::new();
 /// Makes the buckets, when the number of processors is known.
 pub(crate) fn init() {
     let len = (cpu::count() * BUCKETS_PER_CPU).next_power_of_two();
-    let bucket = || Bucket { waiters: SpinLock::new(Rank::Poll, Tree::new()) };
+    let bucket = || Bucket { waiters: SpinLock::new(Rank::Futex, Tree::new()) };
     let is_first = BUCKETS.set((0..len).map(|_| bucket()).collect()).is_ok();
     assert!(is_first, "the futex buckets were made twice");
 }

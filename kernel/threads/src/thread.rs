@@ -148,7 +148,7 @@ impl Thread {
             nice: AtomicI8::new(nice),
             affinity: AtomicMask::new(affinity),
             name: SpinLock::new(Rank::Log, short(name)),
-            body: SpinLock::new(Rank::Log, body),
+            body: SpinLock::new(Rank::Table, body),
             owner: Once::new(),
             ended: WaitQueue::new(),
         }

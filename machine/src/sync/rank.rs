@@ -24,9 +24,11 @@ pub enum Rank {
     Object,
     /// A table of hardware page entries.
     PageTable,
-    /// Device state.
+    /// Futex buckets.
+    Futex,
+    /// Device state. From here on interrupt handlers take locks too, so all of these hold off interrupts.
     Device,
-    /// Poll subscriptions, futex buckets.
+    /// Poll subscriptions.
     Poll,
     /// A wait queue.
     WaitQueue,
@@ -42,6 +44,13 @@ pub enum Rank {
     Frames,
     /// The console's output port: nothing is taken while it is held.
     Console,
+}
+
+impl Rank {
+    /// Whether handlers of interrupts take locks of this rank.
+    pub(crate) const fn is_for_interrupts(self) -> bool {
+        self as u8 >= Self::Device as u8
+    }
 }
 
 /// Which ranks a processor holds, for the check in debug builds. Only its own processor uses it.

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use super::{Once, PreemptGuard, Rank, SpinLock, disable_preemption};
+use super::{Irq, Once, PreemptGuard, Rank, SpinLock, disable_preemption};
 use crate::cpu;
 
 type Deferred = Box<dyn FnOnce() + Send>;
@@ -23,7 +23,7 @@ struct Queue {
     seen: Vec<Option<u64>>,
 }
 
-static QUEUE: SpinLock<Queue> =
+static QUEUE: SpinLock<Queue, Irq> =
     SpinLock::new(Rank::Timer, Queue { next: Vec::new(), current: Vec::new(), seen: Vec::new() });
 
 /// Proof that the caller is a reader.

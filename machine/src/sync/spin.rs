@@ -11,6 +11,8 @@ use crate::arch;
 /// What a lock keeps out of its processor while it is held. Sealed: [`Task`] and [`Irq`] are all there are.
 pub trait State: sealed::Sealed {
     #[doc(hidden)]
+    const HOLDS_OFF_INTERRUPTS: bool;
+    #[doc(hidden)]
     fn enter();
     #[doc(hidden)]
     fn leave();
@@ -28,6 +30,7 @@ pub struct Task;
 pub struct Irq;
 
 impl State for Task {
+    const HOLDS_OFF_INTERRUPTS: bool = false;
     #[inline]
     fn enter() {
         arch::preempt_disable();
@@ -39,6 +42,7 @@ impl State for Task {
 }
 
 impl State for Irq {
+    const HOLDS_OFF_INTERRUPTS: bool = true;
     #[inline]
     fn enter() {
         arch::interrupts_push_off();
@@ -66,7 +70,15 @@ unsafe impl<T: ?Sized + Send, S: State> Send for SpinLock<T, S> {}
 
 impl<T, S: State> SpinLock<T, S> {
     /// A free lock around `value`.
+    ///
+    /// # Panics
+    /// When an interrupt handler may take locks of this rank and the lock does not hold off interrupts: the handler
+    /// would break the order of ranks on the processor that it interrupts. For a static that is a compile error.
     pub const fn new(rank: Rank, value: T) -> Self {
+        assert!(
+            S::HOLDS_OFF_INTERRUPTS || !rank.is_for_interrupts(),
+            "a lock of this rank holds off interrupts, since their handlers take such locks"
+        );
         Self { rank, held: AtomicBool::new(false), state: PhantomData, value: UnsafeCell::new(value) }
     }
 

@@ -11,7 +11,7 @@ use super::local::{local, local_of};
 use super::{apic, clock, firmware, ioapic, tlb};
 use crate::cpu::{self, PerCpu};
 use crate::interrupts::{Handler, Message, RegisterError, Trigger};
-use crate::sync::{Once, Rank, RcuCell, SpinLock, disable_preemption};
+use crate::sync::{Irq, Once, Rank, RcuCell, SpinLock, disable_preemption};
 
 /// Vectors for devices.
 const FIRST_DEVICE: u8 = 0x30;
@@ -23,7 +23,8 @@ type Handlers = Vec<Arc<Handler>>;
 static HANDLERS: [Once<RcuCell<Handlers>>; 256] = [const { Once::new() }; 256];
 /// How often each vector fired on each processor.
 static COUNTS: PerCpu<Counts> = PerCpu::new();
-static STATE: SpinLock<State> = SpinLock::new(Rank::Device, State { lines: BTreeMap::new(), used: [0; 4] });
+static STATE: SpinLock<State, Irq> =
+    SpinLock::new(Rank::Device, State { lines: BTreeMap::new(), used: [0; 4] });
 
 struct Counts([AtomicU64; 256]);
 

@@ -16,7 +16,7 @@ use abi::Errno;
 use abi::ioctl::*;
 use abi::stat::{DEVPTS_SUPER_MAGIC, S_IFCHR, device_number};
 use abi::termios::*;
-use machine::sync::{Once, Rank, SpinLock};
+use machine::sync::{Irq, Once, Rank, SpinLock};
 use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Pollable, Waiter};
 use threads::{Wait, WaitQueue};
@@ -48,7 +48,7 @@ static DEVPTS: Once<Arc<Superblock>> = Once::new();
 
 /// The side of the slave's terminal that the master drains.
 struct Line {
-    output: SpinLock<VecDeque<u8>>,
+    output: SpinLock<VecDeque<u8>, Irq>,
     output_ready: WaitQueue,
     input_ready: WaitQueue,
     events: PollSource,
