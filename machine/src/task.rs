@@ -8,6 +8,7 @@ use alloc::sync::Arc;
 use core::any::TypeId;
 use core::marker::PhantomData;
 use core::ops::Deref;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch;
 use crate::frame::OutOfMemory;
@@ -166,11 +167,29 @@ pub fn switch_to<T: Schedulable>(next: Arc<T>, guard: IrqGuard) {
     drop_left(left, || drop(guard));
 }
 
-/// Drops what a switch has left behind, with interrupts on but before anything else can run here: a thread that has ended must not linger until whoever ran before
-/// it runs again.
+/// Drops what a switch has left behind, before anything else can run here: a thread that has ended must not linger
+/// until whoever ran before it runs again.
 pub(crate) fn drop_left<L>(left: L, end_guard: impl FnOnce()) {
     let preemption = disable_preemption();
     end_guard();
     drop(left);
     drop(preemption);
+}
+
+/// Calls the scheduler for the flow of control whose `is_choosing` this is, until no further choice `is_due`.
+///
+/// A choice can be asked for while one is being made: what the scheduler does last, with the new thread already
+/// chosen, may wake others. That must not begin a choice inside the one that is ending, or a thread that is asked
+/// each time it goes on would fill its stack. So one choice is made at a time on each stack, and the outer call makes
+/// the next. A flow of control that has no task yet (`None`) has no scheduler to speak of either.
+pub(crate) fn choose(is_choosing: Option<&AtomicBool>, scheduler: fn(), is_due: impl Fn() -> bool) {
+    let Some(is_choosing) = is_choosing else { return scheduler() };
+    while !is_choosing.swap(true, Ordering::Relaxed) {
+        scheduler();
+        // What is asked for before this is seen below; what is asked for after it finds nobody choosing.
+        is_choosing.store(false, Ordering::Relaxed);
+        if !is_due() {
+            return;
+        }
+    }
 }

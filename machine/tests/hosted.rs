@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
 use machine::sync::{Irq, Rank, SpinLock, disable_interrupts};
-use machine::task::{Schedulable, Task, adopt, current, switch_to};
+use machine::task::{Schedulable, Task, adopt, current, set_reschedule_hook, switch_to};
 use machine::{clock, cpu, hosted};
 
 struct Thread {
@@ -154,6 +154,31 @@ fn a_lock_held_for_ever_is_found() {
         })
     });
     assert!(result.is_err());
+}
+
+#[test]
+fn a_choice_that_is_asked_for_at_the_end_of_one_is_made_after_it_and_not_inside() {
+    static DEPTH: AtomicU32 = AtomicU32::new(0);
+    static DEEPEST: AtomicU32 = AtomicU32::new(0);
+    static CHOICES: AtomicU32 = AtomicU32::new(0);
+    fn choose() {
+        let depth = DEPTH.fetch_add(1, SeqCst) + 1;
+        DEEPEST.fetch_max(depth, SeqCst);
+        cpu::take_reschedule_request();
+        if CHOICES.fetch_add(1, SeqCst) < 1000 {
+            let guard = disable_interrupts();
+            cpu::request_reschedule();
+            drop(guard);
+        }
+        DEPTH.fetch_sub(1, SeqCst);
+    }
+    hosted::run(1, 1, || {
+        boot_thread();
+        set_reschedule_hook(choose);
+        cpu::request_reschedule();
+        hosted::step();
+        assert_eq!((CHOICES.load(SeqCst), DEEPEST.load(SeqCst)), (1001, 1));
+    });
 }
 
 #[test]

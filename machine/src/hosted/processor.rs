@@ -67,6 +67,13 @@ impl Processor {
         self.deadline_ns.load(Relaxed) <= world::now_ns() || !lock(&self.pending).is_empty()
     }
 
+    /// Whether another choice was asked for, and may be made.
+    pub fn is_reschedule_due(&self) -> bool {
+        self.must_reschedule.load(Relaxed)
+            && self.preempt_off.load(Relaxed) == 0
+            && self.interrupts_off.load(Relaxed) == 0
+    }
+
     /// Whether this processor would do something if it executed.
     pub fn is_runnable(&self) -> bool {
         self.is_started.load(Relaxed)

@@ -37,6 +37,8 @@ pub(crate) struct Task {
     stack_pointer: UnsafeCell<usize>,
     /// From the moment when it is switched to until its registers are saved again.
     is_running: AtomicBool,
+    /// See [`crate::task::choose`].
+    is_choosing: AtomicBool,
     pub(super) space: Mutex<Option<Arc<Space>>>,
     _frames: Option<StackFrames>,
 }
@@ -80,6 +82,7 @@ impl Task {
             stack: Some(stack),
             stack_pointer: UnsafeCell::new(pointer),
             is_running: AtomicBool::new(false),
+            is_choosing: AtomicBool::new(false),
             space: Mutex::new(space),
             _frames: Some(frames),
         })
@@ -94,6 +97,7 @@ impl Task {
             stack: None,
             stack_pointer: UnsafeCell::new(0),
             is_running: AtomicBool::new(true),
+            is_choosing: AtomicBool::new(false),
             space: Mutex::new(None),
             _frames: None,
         }
@@ -109,9 +113,8 @@ pub(crate) fn set_deadline_hook(hook: fn()) {
 }
 
 pub(super) fn call_reschedule_hook() {
-    if let Some(hook) = RESCHEDULE_HOOK.get() {
-        hook();
-    }
+    let Some(&hook) = RESCHEDULE_HOOK.get() else { return };
+    crate::task::choose(current_task().map(|task| &task.is_choosing), hook, || here().is_reschedule_due());
 }
 
 pub(super) fn call_deadline_hook() {

@@ -74,6 +74,7 @@ pub const TASK_STACK0: usize = offset_of!(Local, task_state) + TaskState::STACK0
 const INDEX: usize = offset_of!(Local, index);
 const IRQ_OFF: usize = offset_of!(Local, irq_off);
 const CURRENT: usize = offset_of!(Local, current);
+const TASK: usize = offset_of!(Local, switch) + task::Switch::CURRENT;
 const QUIESCENT: usize = offset_of!(Local, quiescent);
 
 static ALL: [AtomicPtr<Local>; MAX_CPUS] = [const { AtomicPtr::new(core::ptr::null_mut()) }; MAX_CPUS];
@@ -104,6 +105,15 @@ impl Local {
             deadline_ns: AtomicU64::new(u64::MAX),
             ranks: crate::sync::HeldRanks::new(),
         }
+    }
+
+    /// Whether interrupts come on again when the last guard that holds them off ends.
+    pub fn were_interrupts_on(&self) -> bool {
+        self.irq_was_on.load(Ordering::Relaxed)
+    }
+
+    pub fn set_were_interrupts_on(&self, were_on: bool) {
+        self.irq_was_on.store(were_on, Ordering::Relaxed);
     }
 
     /// Whether just one guard is held, and that holds off interrupts: the state in which threads are
@@ -171,6 +181,17 @@ pub fn current_pointer() -> *const () {
     // SAFETY: a single load; whichever processor executes it, the thread that does is its current thread.
     unsafe {
         asm!("mov {0}, gs:[{1}]", out(reg) pointer, const CURRENT, options(nostack, preserves_flags, readonly));
+    }
+    pointer
+}
+
+/// The task that runs here; null before a thread was adopted.
+#[inline]
+pub fn current_task() -> *const task::Task {
+    let pointer: *const task::Task;
+    // SAFETY: as in `current_pointer`: a single load, which no move to another processor can come into.
+    unsafe {
+        asm!("mov {0}, gs:[{1}]", out(reg) pointer, const TASK, options(nostack, preserves_flags, readonly));
     }
     pointer
 }

@@ -3,9 +3,10 @@
 use alloc::sync::Arc;
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use super::local::{Local, current_pointer, local, note_quiescent};
+use super::local::{Local, current_pointer, current_task, local, note_quiescent};
 use super::memory::KernelStack;
 use super::{context, instructions};
 use crate::frame::OutOfMemory;
@@ -46,6 +47,8 @@ pub struct Task {
     /// Kept for as long as the task may run; none for a boot stack, which is never given back.
     _stack: Option<KernelStack>,
     is_running: AtomicBool,
+    /// See [`crate::task::choose`].
+    is_choosing: AtomicBool,
     stack_pointer: UnsafeCell<usize>,
     space: UnsafeCell<Option<Arc<Space>>>,
     entry: fn(),
@@ -58,8 +61,8 @@ unsafe impl Send for Task {}
 
 /// What the flow of control that was switched to has to finish.
 pub struct Switch {
-    /// The task that runs here; null on a boot stack. For the parts of the machine that do not know the
-    /// thread's type.
+    /// The task that runs here; null before [`adopt`]. For the parts of the machine that do not know the thread's
+    /// type.
     current: AtomicPtr<Task>,
     /// The task that was left.
     previous: AtomicPtr<Task>,
@@ -71,6 +74,9 @@ pub struct Switch {
 }
 
 impl Switch {
+    /// Where the task that runs here is found.
+    pub const CURRENT: usize = offset_of!(Self, current);
+
     pub const fn new() -> Self {
         Self {
             current: AtomicPtr::new(core::ptr::null_mut()),
@@ -102,9 +108,11 @@ pub fn has_scheduler() -> bool {
 
 /// Without a scheduler the request stays, for `idle` to see.
 pub fn call_reschedule_hook() {
-    if let Some(hook) = RESCHEDULE.get() {
-        hook();
-    }
+    let Some(&hook) = RESCHEDULE.get() else { return };
+    // SAFETY: the task is the one on whose stack this runs, and a thread is kept alive for as long as its stack runs.
+    // It is null on a stack from boot that was not adopted yet.
+    let task = unsafe { current_task().as_ref() };
+    crate::task::choose(task.map(|task| &task.is_choosing), hook, super::local::is_reschedule_due);
 }
 
 pub fn call_deadline_hook() {
@@ -129,6 +137,7 @@ impl Task {
         Ok(Self {
             _stack: Some(stack),
             is_running: AtomicBool::new(false),
+            is_choosing: AtomicBool::new(false),
             stack_pointer: UnsafeCell::new(stack_pointer as usize),
             space: UnsafeCell::new(space),
             entry,
@@ -140,6 +149,7 @@ impl Task {
         Self {
             _stack: None,
             is_running: AtomicBool::new(true),
+            is_choosing: AtomicBool::new(false),
             stack_pointer: UnsafeCell::new(0),
             space: UnsafeCell::new(None),
             entry: || {},
@@ -155,6 +165,7 @@ impl Task {
 pub fn adopt<T: Schedulable>(thread: Arc<T>) {
     let local = local();
     assert!(local.current.load(Ordering::Relaxed).is_null(), "a processor's boot stack was adopted twice");
+    local.switch.current.store(core::ptr::from_ref(&thread.task().arch).cast_mut(), Ordering::Relaxed);
     local.current.store(Arc::into_raw(thread).cast_mut().cast(), Ordering::Release);
     local.switch.previous.store(core::ptr::null_mut(), Ordering::Relaxed);
 }
@@ -193,6 +204,8 @@ pub fn switch_to<T: Schedulable>(next: Arc<T>) -> Option<Left> {
     }
     context::save_live();
     note_quiescent();
+    // What the guard restores belongs to this flow of control, not to the processor.
+    let were_on = here.were_interrupts_on();
     // SAFETY: `is_running` of the next task is ours, so its cells are.
     let (space, to) = unsafe { (&*next_task.space.get(), *next_task.stack_pointer.get()) };
     if let Some(space) = space {
@@ -207,6 +220,7 @@ pub fn switch_to<T: Schedulable>(next: Arc<T>) -> Option<Left> {
     // belongs to a thread that is alive. This stack's pointer goes to the previous task, whose `is_running`
     // is still set.
     unsafe { switch_stacks(previous_task.stack_pointer.get(), to) };
+    local().set_were_interrupts_on(were_on);
     Some(finish())
 }
 
@@ -252,10 +266,11 @@ fn finish() -> Left {
 
 /// Where a new stack begins.
 extern "C" fn first() -> ! {
-    let task = local().switch.current.load(Ordering::Relaxed);
+    let task = current_task();
     // SAFETY: `switch_to` stored the task of the thread that it switched to, which is this one; interrupts
     // have been off since.
     let entry = unsafe { (*task).entry };
+    local().set_were_interrupts_on(true);
     let left = finish();
     // The guard of the switch, which nobody else ends here.
     crate::task::drop_left(left, super::interrupts_pop_off);
@@ -298,7 +313,7 @@ pub fn unload_space(here: &Local) {
 
 /// Whether the current thread of this processor lives in `space`.
 pub fn is_current_space(space: *const Space) -> bool {
-    let task = local().switch.current.load(Ordering::Relaxed);
+    let task = current_task();
     if task.is_null() {
         return false;
     }
@@ -312,7 +327,7 @@ pub fn set_space(space: Option<Arc<Space>>) {
     let flags = instructions::flags();
     instructions::disable_interrupts();
     let here = local();
-    let task = here.switch.current.load(Ordering::Relaxed);
+    let task = current_task();
     assert!(!task.is_null(), "only a thread that was switched to can move to another space");
     // SAFETY: the task is that of the current thread, which runs here; interrupts are off, so nobody else on
     // this processor looks.

@@ -257,16 +257,11 @@ extern "C" fn kernel_interrupt(frame: &Registers) {
     vectors::dispatch(frame.vector as u8);
 }
 
-/// An interrupt is over, and the thread that it interrupted may and should make way: on that thread's stack,
-/// interrupts off. They go on for the switch, since the thread that is switched to runs with them on. One that
-/// comes before the scheduler has begun may call it first; then the outer call finds nothing to do.
+/// An interrupt is over, and the thread that it interrupted may and should make way: on that thread's stack.
+/// Interrupts are off, and for this thread they stay off until its frame has been popped: or else each one that came
+/// just before that would leave one more frame on the stack. The thread that is switched to has its own state.
 extern "C" fn preempt_kernel() {
-    if !task::has_scheduler() {
-        return;
-    }
-    instructions::enable_interrupts();
     task::call_reschedule_hook();
-    instructions::disable_interrupts();
 }
 
 /// An exception while the kernel ran: a copy from or to a program that stopped, or a bug.

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use machine::frame::{self, Owner};
 use machine::{clock, cpu};
 use machine_tests::expect;
-use threads::{Builder, Mutex, Thread, Wait, WaitQueue, time};
+use threads::{Builder, CpuMask, Mutex, Thread, Wait, WaitQueue, time};
 
 #[cfg(target_os = "none")]
 machine::entry!(main);
@@ -35,6 +35,7 @@ fn tests() {
         ("a_mutex_counts_right_under_contention", mutex),
         ("busy_threads_share_all_processors", sharing),
         ("a_wake_up_is_never_lost", wake_ups),
+        ("a_processor_that_is_asked_to_choose_without_end_keeps_its_stack", asking),
         ("two_hundred_threads_come_and_go_without_a_leak", leaks),
     ]);
 }
@@ -154,6 +155,38 @@ fn wake_ups() -> Result<(), String> {
         .collect();
     givers?.iter().chain(&takers?).for_each(|thread| thread.join());
     expect("taken", TAKEN.load(Ordering::Acquire), 6 * EACH)
+}
+
+static IS_ASKED: AtomicBool = AtomicBool::new(true);
+
+/// Every processor but one asks that one to choose again, all the time, while threads there sleep, wake and hand over:
+/// the interrupts come in every part of a choice.
+fn asking() -> Result<(), String> {
+    let others: Result<Vec<_>, _> = (1..cpu::count())
+        .map(|cpu| {
+            let ask = || {
+                while IS_ASKED.load(Ordering::Relaxed) {
+                    cpu::send_reschedule(0);
+                }
+            };
+            Builder::new(b"asker").affinity(CpuMask::one(cpu)).spawn(ask).map_err(|error| format!("{error}"))
+        })
+        .collect();
+    let sleepers: Result<Vec<_>, _> = (1..=8)
+        .map(|number: u64| {
+            let sleep = move || {
+                for _ in 0..100 {
+                    time::sleep(number * 10_000);
+                    threads::yield_now();
+                }
+            };
+            Builder::new(b"asked").affinity(CpuMask::one(0)).spawn(sleep).map_err(|error| format!("{error}"))
+        })
+        .collect();
+    sleepers?.iter().for_each(|thread| thread.join());
+    IS_ASKED.store(false, Ordering::Relaxed);
+    others?.iter().for_each(|thread| thread.join());
+    Ok(())
 }
 
 fn leaks() -> Result<(), String> {
