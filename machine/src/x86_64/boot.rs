@@ -131,10 +131,15 @@ global_asm!(
     "lea rsp, [rip + {stack} + {stack_len}]",
     "xor ebp, ebp",
     "call {rust_start}",
+    "mov rsp, rax",
+    "mov rdi, rdx",
+    "xor ebp, ebp",
+    "call {rust_main}",
     "ud2",
     stack = sym BOOT_STACK,
     stack_len = const BOOT_STACK_LEN,
     rust_start = sym rust_start,
+    rust_main = sym rust_main,
 );
 
 unsafe extern "C" {
@@ -193,8 +198,18 @@ pub unsafe fn install_local(data: *mut Local, index: u32) {
     }
 }
 
-/// The first Rust code. `magic` is Multiboot2's, or 0 for PVH; `information` is where the loader's words are.
-extern "C" fn rust_start(information: u32, magic: u32) -> ! {
+/// What [`rust_start`] gives [`rust_main`]: the entry code finds them in RAX and RDX (System V ABI, 3.2.3).
+#[repr(C)]
+struct Started {
+    stack: usize,
+    first_tsc: u64,
+}
+
+/// The first Rust code: brings memory up, and returns the stack to go on with. The one it runs on lies in the image
+/// with nothing to guard it, and the boot processor's idle thread needs a stack for ever.
+///
+/// `magic` is Multiboot2's, or 0 for PVH; `information` is where the loader's words are.
+extern "C" fn rust_start(information: u32, magic: u32) -> Started {
     let first_tsc = instructions::read_tsc();
     ports::console_init();
     ports::disable_pic();
@@ -210,6 +225,14 @@ extern "C" fn rust_start(information: u32, magic: u32) -> ! {
     let info = start_frames(&describe(information, magic));
     boot::set_info(info);
     set_interrupt_stack(local::local());
+    match KernelStack::new().map(core::mem::ManuallyDrop::new) {
+        Ok(stack) => Started { stack: stack.top(), first_tsc },
+        Err(_) => panic!("no memory for the first kernel stack"),
+    }
+}
+
+/// The rest of the boot processor's way, on a stack with a guard.
+extern "C" fn rust_main(first_tsc: u64) -> ! {
     let topology = firmware::init();
     if apic::init(topology.local_apic).is_err() {
         panic!("no memory to map the interrupt controller");
