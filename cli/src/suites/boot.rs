@@ -32,6 +32,7 @@ pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
         }
     }
     cases.push(Case::test("boot/24-mebibytes", with(shared, starts_in_24_mebibytes)));
+    cases.push(Case::test("boot/missing-processor", with(shared, goes_on_without_a_processor)));
     cases.push(Case::test("boot/exit-status", with(shared, passes_exit_statuses_on)));
     cases.push(Case::test("boot/refused-programs", with(shared, says_why_a_program_cannot_be_started)));
     cases.push(Case::test("boot/missing-initramfs", with(shared, |shared| refuses(shared, None))));
@@ -72,6 +73,17 @@ fn counts_processors(shared: &Shared, surroundings: &Surroundings) -> Result<()>
         surroundings.processors,
         finished.last_words()
     );
+    Ok(())
+}
+
+/// A processor that is listed and does not come up is reported, and the others go on.
+fn goes_on_without_a_processor(shared: &Shared) -> Result<()> {
+    let words = vec![String::from("hob.listed=77")];
+    let surroundings = Surroundings { processors: 2, words, ..Default::default() };
+    let finished = run(shared, &["sh", "-c", "nproc; dmesg"], &surroundings)?;
+    let output = String::from_utf8_lossy(&finished.transcript.output);
+    let is_reported = output.contains("the processor with APIC id 77 did not start");
+    ensure!(output.starts_with("2\n") && is_reported, "{output}\n{}", finished.last_words());
     Ok(())
 }
 

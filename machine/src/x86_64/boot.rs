@@ -248,7 +248,9 @@ extern "C" fn rust_main(first_tsc: u64) -> ! {
     instructions::enable_interrupts();
     let most = option_number("maxcpus").unwrap_or(usize::MAX);
     let loader_root = (&raw const boot_pml4) as u64;
-    let missing = smp::start(&topology.apic_ids, most, loader_root);
+    let listed = option_number("hob.listed").and_then(|id| u32::try_from(id).ok());
+    let apic_ids: Vec<u32> = topology.apic_ids.iter().copied().chain(listed).collect();
+    let missing = smp::start(&apic_ids, most, loader_root);
     boot::set_processors(topology.source, missing.iter().map(|missing| missing.apic_id).collect());
     frame::init_caches();
     crate::heap::init_magazines();

@@ -114,6 +114,11 @@ static COMPARED: AtomicU32 = AtomicU32::new(0);
 /// Set when the others may go on into the kernel.
 static ENTRY: Once<fn() -> !> = Once::new();
 
+/// How long the processors are waited for after the first start-up message and after the second, in nanoseconds. One that
+/// works answers in microseconds; a hypervisor that has not let it run yet may take a moment. Only a machine in which one is
+/// missing waits to the end.
+const PATIENCE_NS: [u64; 2] = [200_000_000, 2_000_000_000];
+
 /// A processor that did not come up.
 #[derive(Clone, Copy, Debug)]
 pub struct Missing {
@@ -164,7 +169,7 @@ pub fn start(apic_ids: &[u32], most: usize, loader_root: u64) -> Vec<Missing> {
     if cpuid::features().slow_reset {
         wait_ns(10_000_000, || false);
     }
-    for _ in 0..2 {
+    for patience_ns in PATIENCE_NS {
         for &apic_id in begun.iter().filter(|&&id| !has_come(id)) {
             apic::send_startup(apic_id, (TRAMPOLINE >> 12) as u8);
         }
@@ -172,7 +177,7 @@ pub fn start(apic_ids: &[u32], most: usize, loader_root: u64) -> Vec<Missing> {
             clock::compare();
             COMPARED.load(Ordering::Acquire) as usize >= begun.len()
         };
-        if wait_ns(200_000_000, all_are_here) {
+        if wait_ns(patience_ns, all_are_here) {
             break;
         }
     }
