@@ -38,6 +38,12 @@ pub fn say_machine() {
     for apic_id in missing {
         kernel_log::error!("the processor with APIC id {apic_id} did not start");
     }
+    if cpu::has_meltdown_flaw() {
+        kernel_log::warn!(
+            "this processor may let programs read the kernel's memory (Meltdown), and Hob does not prevent it: run \
+             only programs that you trust"
+        );
+    }
     kernel_log::info!("command line: {}", info.command_line);
     for region in &info.regions {
         kernel_log::info!("memory {:#014x} {:>10} KiB {:?}", region.start.0, region.len / 1024, region.kind);

@@ -150,3 +150,9 @@ pub fn release_others(entry: fn() -> !) {
 pub fn brand() -> alloc::string::String {
     arch::cpu_brand()
 }
+
+/// Whether programs may be able to read the kernel's memory past its protection, by the processor's flaw that is called
+/// Meltdown (CVE-2017-5754). Nothing here prevents that: kernel and program share page tables.
+pub fn has_meltdown_flaw() -> bool {
+    arch::has_meltdown_flaw()
+}

@@ -41,10 +41,10 @@ pub use world::{advance, finish, interrupt, run, set_hand_over_rate, set_time_li
 
 pub(crate) use devices::{
     InterruptRegistration, IoMapping, acpi_tables, boot_time_ns, clock_reference_name, clock_source_name,
-    console_write, cpu_brand, cycles, debug_exit, for_each_interrupt_count, map_io, port_in_u8, port_in_u16,
-    port_in_u32, port_out_u8, port_out_u16, port_out_u32, random_u64, read_firmware, refine_clock,
-    register_isa, register_line, register_message, release_ports, reset, set_wall_offset_ns, stop,
-    take_ports, tsc_scale, vdso, wall_offset_ns,
+    console_write, cpu_brand, cycles, debug_exit, for_each_interrupt_count, has_meltdown_flaw, map_io,
+    port_in_u8, port_in_u16, port_in_u32, port_out_u8, port_out_u16, port_out_u32, random_u64, read_firmware,
+    refine_clock, register_isa, register_line, register_message, release_ports, reset, set_wall_offset_ns,
+    stop, take_ports, tsc_scale, vdso, wall_offset_ns,
 };
 pub(crate) use memory::{
     compare_exchange_user, copy, copy_from_user, copy_kernel_half, copy_to_user, evict_space, load_user,

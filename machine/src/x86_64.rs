@@ -34,7 +34,7 @@ pub(crate) use clock::{
     boot_time_ns, clock_reference_name, clock_source_name, cycles, now_ns, refine as refine_clock,
     set_deadline, set_wall_offset_ns, tsc_scale, wall_offset_ns,
 };
-pub(crate) use cpuid::{cpu_brand, random_u64};
+pub(crate) use cpuid::{cpu_brand, has_meltdown_flaw, random_u64};
 pub(crate) use firmware::{acpi_tables, read_firmware};
 pub(crate) use local::{
     cpu_index, idle, interrupts_pop_off, interrupts_push_off, is_atomic, is_idle, preempt_disable,

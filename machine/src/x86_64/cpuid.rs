@@ -24,6 +24,8 @@ pub struct Features {
     pub invariant_tsc: bool,
     /// A hypervisor or an emulator is below.
     pub is_virtual: bool,
+    /// Programs may be able to read the kernel's memory past its protection (CVE-2017-5754).
+    pub has_meltdown: bool,
     /// A processor that must be left alone for 10 ms after its reset: of before 2005 or so.
     pub slow_reset: bool,
     /// State components to enable in XCR0, and the bytes they take.
@@ -89,10 +91,26 @@ fn probe() -> Features {
         tsc_deadline: basic.ecx & 1 << 24 != 0,
         invariant_tsc: highest_extended >= 0x8000_0007 && leaf(0x8000_0007).edx & 1 << 8 != 0,
         is_virtual: basic.ecx & 1 << 31 != 0,
+        has_meltdown: has_meltdown(if highest >= 7 { extended.edx } else { 0 }),
         slow_reset: !is_quick_to_reset(basic.eax),
         xcr0,
         xsave_len,
     }
+}
+
+/// Intel's processors have the flaw unless they say otherwise: RDCL_NO, bit 0 of IA32_ARCH_CAPABILITIES (Intel SDM vol. 4,
+/// table 2-2), a register that is there when bit 29 of leaf 7's EDX is set. AMD's never had it.
+fn has_meltdown(leaf_7_edx: u32) -> bool {
+    const IA32_ARCH_CAPABILITIES: u32 = 0x10a;
+    let vendor = leaf(0);
+    let vendor = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes);
+    if vendor.as_flattened() != b"GenuineIntel" {
+        return false;
+    }
+    // SAFETY: the register exists, as the bit says, and reading it changes nothing.
+    let is_mended =
+        leaf_7_edx & 1 << 29 != 0 && unsafe { instructions::read_msr(IA32_ARCH_CAPABILITIES) } & 1 != 0;
+    !is_mended
 }
 
 /// Whether a processor with this signature (leaf 1) needs no pause between its reset and its start, as the MultiProcessor
@@ -162,6 +180,10 @@ pub fn random_u64() -> Option<u64> {
         }
         (is_good != 0).then_some(value)
     })
+}
+
+pub fn has_meltdown_flaw() -> bool {
+    features().has_meltdown
 }
 
 /// The processor's own name for itself.
