@@ -211,6 +211,9 @@ impl Pollable for Master {
 
 impl File for Master {
     fn read(&self, into: &mut dyn Sink, how: &mut Transfer) -> Result<usize, Errno> {
+        if into.remaining() == 0 {
+            return Ok(0);
+        }
         let is_packet = self.line.is_packet.load(Ordering::Relaxed);
         let ready = || {
             let is_ready = !self.line.output.lock().is_empty()
@@ -302,10 +305,17 @@ impl File for Master {
                 self.terminal.signal_foreground(signal);
                 Ok(0)
             }
-            FIONREAD => put(argument, self.line.output.lock().len() as u32),
+            FIONREAD => {
+                // The lock goes before the program's memory is touched.
+                let waiting = self.line.output.lock().len() as u32;
+                put(argument, waiting)
+            }
             // The master may ask about the foreground job although the terminal does not control it.
             TIOCGPGRP => put(argument, self.terminal.foreground()),
-            TIOCGSID => put(argument, self.terminal.session()),
+            TIOCGSID => match self.terminal.session() {
+                0 => Err(Errno::ENOTTY),
+                session => put(argument, session),
+            },
             _ => self.terminal.control(request, argument),
         }
     }
