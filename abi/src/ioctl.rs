@@ -106,6 +106,7 @@ pub const FITRIM: u32 = 0xc018_5879;
 pub const FICLONE: u32 = 0x4004_9409;
 pub const FICLONERANGE: u32 = 0x4020_940d;
 pub const FS_IOC_GETFLAGS: u32 = 0x8008_6601;
+pub const FS_IOC_FIEMAP: u32 = 0xc020_660b;
 pub const FS_IOC_SETFLAGS: u32 = 0x4008_6602;
 
 // The real-time clock (rtc(4)).

@@ -37,7 +37,8 @@ pub fn make() -> Arc<MountNamespace> {
         },
     }
     for (kind, place, options, flags) in MOUNTS {
-        if let Err(error) = mount(&context, kind, place, options, flags) {
+        // As mount(2) has it where nobody says otherwise.
+        if let Err(error) = mount(&context, kind, place, options, flags | MountFlags::RELATIME) {
             kernel_log::error!("{kind} could not be mounted on {place}: {error}");
         }
     }

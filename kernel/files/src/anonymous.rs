@@ -9,22 +9,22 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use abi::Errno;
 use abi::fcntl::NAME_MAX;
 use abi::mount::MountFlags;
-use abi::stat::{ANON_INODE_FS_MAGIC, S_IRUSR, S_IWUSR, Statfs};
+use abi::stat::{ANON_INODE_FS_MAGIC, PIPEFS_MAGIC, S_IFMT, S_IRUSR, S_IWUSR, SOCKFS_MAGIC, Statfs};
 use abi::time::Timespec;
 use machine::address::PAGE_SIZE;
-use machine::sync::Once;
+use machine::sync::{Once, Rank, SpinLock};
 
 use crate::credentials::Ownership;
 use crate::dentry::Dentry;
 use crate::file::File;
 use crate::filesystem::{FileSystem, Superblock, anonymous_device};
 use crate::inode::{Inode, Opening};
-use crate::metadata::Metadata;
+use crate::locks::FileLocks;
+use crate::metadata::{Metadata, MetadataChange};
 use crate::mount::{Mount, Path};
 use crate::time;
 
 static NEXT_INODE: AtomicU64 = AtomicU64::new(1);
-static MOUNT: Once<Arc<Mount>> = Once::new();
 static DEVICE: Once<u64> = Once::new();
 
 /// A number for an inode of no real file system.
@@ -44,20 +44,46 @@ pub fn device() -> u64 {
     }
 }
 
-struct AnonymousFileSystem;
+/// The file systems of such files, each with a kind of its own for statfs(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Home {
+    /// eventfds, epolls and their like.
+    Anonymous,
+    /// Pipes.
+    Pipes,
+    /// Sockets.
+    Sockets,
+}
+
+static MOUNTS: [Once<Arc<Mount>>; 3] = [const { Once::new() }; 3];
+
+struct AnonymousFileSystem(Home);
 
 impl FileSystem for AnonymousFileSystem {
     fn kind(&self) -> &'static str {
-        "anon_inodefs"
+        match self.0 {
+            Home::Anonymous => "anon_inodefs",
+            Home::Pipes => "pipefs",
+            Home::Sockets => "sockfs",
+        }
     }
 
     fn root(&self) -> Arc<dyn Inode> {
         AnonymousInode::new("anon_inode", 0o600)
     }
 
+    fn may_hold_programs(&self) -> bool {
+        false
+    }
+
     fn statistics(&self) -> Statfs {
+        let magic = match self.0 {
+            Home::Anonymous => ANON_INODE_FS_MAGIC,
+            Home::Pipes => PIPEFS_MAGIC,
+            Home::Sockets => SOCKFS_MAGIC,
+        };
         Statfs {
-            f_type: ANON_INODE_FS_MAGIC,
+            f_type: magic,
             f_bsize: PAGE_SIZE as i64,
             f_frsize: PAGE_SIZE as i64,
             f_namelen: NAME_MAX as i64,
@@ -66,51 +92,75 @@ impl FileSystem for AnonymousFileSystem {
     }
 }
 
-fn mount() -> Arc<Mount> {
-    if let Some(mount) = MOUNT.get() {
+fn mount(home: Home) -> Arc<Mount> {
+    let [anonymous, pipes, sockets] = &MOUNTS;
+    let place = match home {
+        Home::Anonymous => anonymous,
+        Home::Pipes => pipes,
+        Home::Sockets => sockets,
+    };
+    if let Some(mount) = place.get() {
         return Arc::clone(mount);
     }
-    let superblock = Superblock::new(Arc::new(AnonymousFileSystem));
+    let superblock = Superblock::new(Arc::new(AnonymousFileSystem(home)));
     let root = Arc::clone(superblock.root());
     let fresh = Mount::new(superblock, root, MountFlags::empty(), "none");
-    match MOUNT.set(Arc::clone(&fresh)) {
+    match place.set(Arc::clone(&fresh)) {
         Ok(()) => fresh,
-        Err(fresh) => MOUNT.get().map_or(fresh, Arc::clone),
+        Err(fresh) => place.get().map_or(fresh, Arc::clone),
     }
 }
 
 /// A place for a file without a name.
-pub fn path(inode: Arc<dyn Inode>) -> Path {
-    Path { mount: mount(), dentry: Dentry::root(inode, Weak::new(), false) }
+pub fn path(home: Home, inode: Arc<dyn Inode>) -> Path {
+    Path { mount: mount(home), dentry: Dentry::root(inode, Weak::new(), false) }
 }
 
-/// What fstat(2) shows of a file without a name.
+/// What fstat(2) shows of a file without a name, and the locks on it.
 pub struct Identity {
     /// The inode's number.
     pub number: u64,
-    ownership: Ownership,
     created: Timespec,
+    state: SpinLock<IdentityState>,
+    locks: FileLocks,
+}
+
+struct IdentityState {
+    ownership: Ownership,
+    accessed: Timespec,
+    modified: Timespec,
+    changed: Timespec,
 }
 
 impl Identity {
     /// That of a file made now.
     pub fn new(mode: u32, uid: u32, gid: u32) -> Self {
-        Self { number: next_inode(), ownership: Ownership { mode, uid, gid }, created: time::now() }
+        let now = time::now();
+        let ownership = Ownership { mode, uid, gid };
+        let state = IdentityState { ownership, accessed: now, modified: now, changed: now };
+        Self {
+            number: next_inode(),
+            created: now,
+            state: SpinLock::new(Rank::Inode, state),
+            locks: FileLocks::new(),
+        }
     }
 
     /// For [`Inode::metadata`].
     pub fn metadata(&self) -> Metadata {
+        let device = device();
+        let state = self.state.lock();
         Metadata {
-            device: device(),
+            device,
             inode: self.number,
-            mode: self.ownership.mode,
+            mode: state.ownership.mode,
             links: 1,
-            uid: self.ownership.uid,
-            gid: self.ownership.gid,
+            uid: state.ownership.uid,
+            gid: state.ownership.gid,
             block_size: PAGE_SIZE as u32,
-            accessed: self.created,
-            modified: self.created,
-            changed: self.created,
+            accessed: state.accessed,
+            modified: state.modified,
+            changed: state.changed,
             created: self.created,
             ..Metadata::default()
         }
@@ -118,7 +168,26 @@ impl Identity {
 
     /// For [`Inode::ownership`].
     pub fn ownership(&self) -> Ownership {
-        self.ownership
+        self.state.lock().ownership
+    }
+
+    /// For [`Inode::set_metadata`].
+    pub fn change(&self, change: &MetadataChange) {
+        let mut state = self.state.lock();
+        let ownership = &mut state.ownership;
+        if let Some(permissions) = change.permissions {
+            ownership.mode = ownership.mode & S_IFMT | permissions & 0o7777;
+        }
+        ownership.uid = change.uid.unwrap_or(ownership.uid);
+        ownership.gid = change.gid.unwrap_or(ownership.gid);
+        state.accessed = change.accessed.unwrap_or(state.accessed);
+        state.modified = change.modified.unwrap_or(state.modified);
+        state.changed = change.changed;
+    }
+
+    /// For [`Inode::locks`].
+    pub fn locks(&self) -> &FileLocks {
+        &self.locks
     }
 }
 
@@ -140,6 +209,9 @@ impl AnonymousInode {
     }
 }
 
+/// The locks on all of them: in Linux they have one inode, so that a lock on one is a lock on every other.
+static LOCKS: FileLocks = FileLocks::new();
+
 impl Inode for AnonymousInode {
     fn metadata(&self) -> Metadata {
         self.identity.metadata()
@@ -147,6 +219,14 @@ impl Inode for AnonymousInode {
 
     fn ownership(&self) -> Ownership {
         self.identity.ownership()
+    }
+
+    fn set_metadata(&self, _change: &MetadataChange) -> Result<(), Errno> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn locks(&self) -> Option<&FileLocks> {
+        Some(&LOCKS)
     }
 
     fn open(self: Arc<Self>, _opening: &Opening<'_>) -> Result<Arc<dyn File>, Errno> {

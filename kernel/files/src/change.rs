@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use abi::Errno;
 use abi::capability::{CAP_FOWNER, CAP_FSETID, CAP_SYS_ADMIN};
 use abi::fcntl::{XATTR_NAME_MAX, XATTR_SIZE_MAX, XattrFlags};
-use abi::stat::{S_ISGID, S_ISUID, S_IXGRP};
+use abi::stat::{S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_IXGRP};
 use abi::time::Timespec;
 
 use crate::credentials::{Access, Credentials, Ownership};
@@ -113,10 +113,7 @@ impl Context<'_> {
     pub fn check_access(&self, path: &Path, access: Access) -> Result<(), Errno> {
         let file = path.inode().ownership();
         let kind = Kind::of_mode(file.mode);
-        if access.has(Access::EXECUTE)
-            && kind == Kind::Regular
-            && path.mount.flags().contains(abi::mount::MountFlags::NOEXEC)
-        {
+        if access.has(Access::EXECUTE) && kind == Kind::Regular && path.mount.forbids_execution() {
             return Err(Errno::EACCES);
         }
         self.credentials.check(file, access)?;
@@ -191,7 +188,7 @@ impl Context<'_> {
             return Err(Errno::EOPNOTSUPP);
         }
         let kind = Kind::of_mode(file.mode);
-        if !matches!(kind, Kind::Regular | Kind::Directory) {
+        if !matches!(file.mode & S_IFMT, S_IFREG | S_IFDIR) {
             return Err(refused);
         }
         let is_sticky = file.mode & abi::stat::S_ISVTX != 0;

@@ -7,7 +7,7 @@ use abi::fcntl::OpenFlags;
 use threads::poll::{Epoll, Events, Pollable, Waiter};
 
 use crate::anonymous::AnonymousInode;
-use crate::file::{File, IoctlArgument};
+use crate::file::{Abilities, File, IoctlArgument, Positioning};
 use crate::open_file::OpenFile;
 
 struct EpollFile(Epoll);
@@ -29,6 +29,14 @@ impl Pollable for EpollFile {
 }
 
 impl File for EpollFile {
+    fn positioning(&self) -> Positioning {
+        Positioning::Nowhere
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { reads: false, writes: false, ..Abilities::UNSPLICED }
+    }
+
     fn ioctl(&self, _request: u32, _argument: &mut dyn IoctlArgument) -> Result<usize, Errno> {
         Err(Errno::EINVAL)
     }

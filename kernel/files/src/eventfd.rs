@@ -11,7 +11,7 @@ use threads::poll::{Events, PollSource, Pollable, Waiter};
 use threads::{Wait, WaitQueue};
 
 use crate::anonymous::AnonymousInode;
-use crate::file::{File, Transfer};
+use crate::file::{Abilities, File, Positioning, Transfer};
 use crate::open_file::OpenFile;
 
 /// The largest value that the counter can have.
@@ -97,10 +97,10 @@ impl File for EventFile {
         into.write(&value.to_ne_bytes())
     }
 
-    /// Eight bytes: how much to add. EINVAL for fewer, and for 2^64 - 1.
+    /// Eight bytes: how much to add. EINVAL for any other number of them, and for 2^64 - 1.
     fn write(&self, from: &mut dyn Source, how: &mut Transfer) -> Result<usize, Errno> {
         let mut bytes = [0; size_of::<u64>()];
-        if from.remaining() < bytes.len() {
+        if from.remaining() != bytes.len() {
             return Err(Errno::EINVAL);
         }
         if from.read(&mut bytes)? < bytes.len() {
@@ -119,5 +119,13 @@ impl File for EventFile {
         self.readable.wake_all();
         self.events.notify(Events::IN);
         Ok(bytes.len())
+    }
+
+    fn positioning(&self) -> Positioning {
+        Positioning::Nowhere
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::UNSPLICED
     }
 }

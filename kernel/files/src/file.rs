@@ -91,14 +91,61 @@ impl Seek {
 }
 
 /// How an open file is positioned.
+///
+/// | | lseek | pread | pwrite |
+/// |---|---|---|---|
+/// | `Stream` | ESPIPE | ESPIPE | ESPIPE |
+/// | `Position` | from anywhere | yes | yes |
+/// | `Sequence` | not from the end | yes | ESPIPE |
+/// | `Ignored` | does nothing | yes | yes |
+/// | `Nowhere` | does nothing | ESPIPE | ESPIPE |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Positioning {
-    /// A stream: no position, lseek and pread give ESPIPE.
+    /// A stream: pipes, sockets, terminals.
     Stream,
     /// A position that every read and write moves, and that lseek sets.
     Position,
-    /// lseek succeeds and does nothing, as for /dev/null and terminals' kind of device.
+    /// A position, but no end to count it from: the texts of /proc, and folders.
+    Sequence,
+    /// Every byte is like the others: /dev/null and its kind of device.
     Ignored,
+    /// No place at all: eventfds and their kind.
+    Nowhere,
+}
+
+impl Positioning {
+    /// Whether reads and writes move a position.
+    pub const fn has_position(self) -> bool {
+        matches!(self, Self::Position | Self::Sequence)
+    }
+
+    /// Whether there are offsets to read at.
+    pub const fn has_offsets(self) -> bool {
+        matches!(self, Self::Position | Self::Sequence | Self::Ignored)
+    }
+}
+
+/// What can be done with a kind of file. Where reading or writing is missing, the calls are EINVAL even for no bytes at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// read(2) means something.
+    pub reads: bool,
+    /// write(2) means something.
+    pub writes: bool,
+    /// splice(2) and sendfile(2) can take bytes from it.
+    pub splices_from: bool,
+    /// splice(2) and sendfile(2) can give bytes to it.
+    pub splices_to: bool,
+    /// There is a way around the cache, or packets: O_DIRECT.
+    pub direct: bool,
+}
+
+impl Abilities {
+    /// Bytes are read, written and spliced.
+    pub const ALL: Self =
+        Self { reads: true, writes: true, splices_from: true, splices_to: true, direct: false };
+    /// Bytes are read and written, each time by a program.
+    pub const UNSPLICED: Self = Self { splices_from: false, splices_to: false, ..Self::ALL };
 }
 
 /// What a descriptor works on. What a kind of file does not have keeps its default, which is the error Linux gives.
@@ -117,6 +164,21 @@ pub trait File: Any + Pollable + Send + Sync {
     /// Whether there is a position.
     fn positioning(&self) -> Positioning {
         Positioning::Stream
+    }
+
+    /// What can be done with this kind of file.
+    fn abilities(&self) -> Abilities {
+        Abilities::ALL
+    }
+
+    /// lseek(2) where [`positioning`](Self::positioning) is `Ignored` or `Nowhere`.
+    fn seek(&self, _to: Seek) -> Result<u64, Errno> {
+        Ok(0)
+    }
+
+    /// The largest position that lseek(2) sets.
+    fn position_max(&self) -> u64 {
+        i64::MAX as u64
     }
 
     /// The size, for positions counted from the end and for O_APPEND.
@@ -157,9 +219,9 @@ pub trait File: Any + Pollable + Send + Sync {
         Err(Errno::EINVAL)
     }
 
-    /// Takes room or makes holes in advance: ESPIPE for streams, ENODEV for what is no regular file.
+    /// Takes room or makes holes in advance; only a regular file is asked. EOPNOTSUPP for what it cannot do.
     fn allocate(&self, _how: FallocateFlags, _offset: u64, _len: u64) -> Result<(), Errno> {
-        Err(if self.positioning() == Positioning::Stream { Errno::ESPIPE } else { Errno::ENODEV })
+        Err(Errno::EOPNOTSUPP)
     }
 
     /// Returns when what was written is where it will survive; EINVAL where that means nothing.

@@ -37,6 +37,11 @@ pub trait FileSystem: Send + Sync {
         true
     }
 
+    /// Whether a program can be among its files at all, however it is mounted.
+    fn may_hold_programs(&self) -> bool {
+        true
+    }
+
     /// Returns when all that was written is where it will survive.
     fn sync(&self) -> Result<(), Errno> {
         Ok(())

@@ -200,9 +200,9 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::EOPNOTSUPP)
     }
 
-    /// The names of all extended attributes, each with a NUL after it.
+    /// The names of all extended attributes, each with a NUL after it. None is no error, even where there can be none.
     fn extended_attributes(&self) -> Result<Vec<u8>, Errno> {
-        Err(Errno::EOPNOTSUPP)
+        Ok(Vec::new())
     }
 
     /// Where a FIFO's pipe or a socket's other half is kept; every inode that can be one of them has a place.

@@ -70,7 +70,7 @@ pub mod writers;
 pub use change::TimeChange;
 pub use credentials::{Access, Capabilities, Credentials, Ownership};
 pub use dentry::Dentry;
-pub use file::{File, IoctlArgument, KernelArgument, Positioning, Seek, Transfer};
+pub use file::{Abilities, File, IoctlArgument, KernelArgument, Positioning, Seek, Transfer};
 pub use filesystem::{FileSystem, MountRequest, Superblock};
 pub use inode::{Entry, Inode, Link, NewBody, NewNode, Opening};
 pub use metadata::{Kind, Metadata, MetadataChange};

@@ -69,10 +69,11 @@ pub fn seals(file: &OpenFile) -> Result<Seals, Errno> {
 
 /// F_ADD_SEALS: EPERM when sealing is sealed or the file is not open for writing, EINVAL for unknown seals.
 pub fn add_seals(file: &OpenFile, seals: u32) -> Result<(), Errno> {
-    let node = node(file)?;
-    let contents = node.contents().map_err(|_| Errno::EINVAL)?;
     if !file.flags().can_write() {
         return Err(Errno::EPERM);
     }
-    contents.add_seals(Seals::from_bits(seals).ok_or(Errno::EINVAL)?)
+    let seals = Seals::from_bits(seals).ok_or(Errno::EINVAL)?;
+    let node = node(file)?;
+    let contents = node.contents().map_err(|_| Errno::EINVAL)?;
+    contents.add_seals(seals)
 }

@@ -96,6 +96,11 @@ impl Metadata {
         Kind::of_mode(self.mode)
     }
 
+    /// Whether it is a regular file: what has no name, an eventfd for example, has no kind either.
+    pub const fn is_regular(&self) -> bool {
+        self.mode & S_IFMT == S_IFREG
+    }
+
     /// The part that decides who may do what.
     pub const fn ownership(&self) -> Ownership {
         Ownership { mode: self.mode, uid: self.uid, gid: self.gid }

@@ -97,6 +97,11 @@ impl Mount {
         if self.is_read_only() { Err(Errno::EROFS) } else { Ok(()) }
     }
 
+    /// Whether nothing in it is run, or mapped to be run: by the mount's flags, or because there is no program in such a file system.
+    pub fn forbids_execution(&self) -> bool {
+        self.flags().contains(MountFlags::NOEXEC) || !self.superblock().file_system().may_hold_programs()
+    }
+
     /// Changes the mount's flags (`MS_REMOUNT`).
     pub fn set_flags(&self, flags: MountFlags) {
         self.flags.store((flags & MOUNT_FLAGS).bits() as u32, Ordering::Relaxed);

@@ -9,11 +9,12 @@ use memory::{Object, Sink, Source};
 use threads::poll::{Epoll, Events, Pollable, Waiter};
 use threads::{Mutex, MutexGuard};
 
+use crate::anonymous::Home;
 use crate::credentials::Credentials;
 use crate::file::{File, IoctlArgument, Positioning, Seek, Transfer};
 use crate::inode::{Entry, Inode};
 use crate::locks::LockOwner;
-use crate::metadata::Metadata;
+use crate::metadata::{Kind, Metadata};
 use crate::mount::Path;
 
 /// The flags that F_SETFL can change.
@@ -61,9 +62,9 @@ impl OpenFile {
         })
     }
 
-    /// An open file that was not found by a path: a pipe, a socket, an eventfd. `inode` is what fstat(2) and /proc/PID/fd show.
+    /// An open file that was not found by a path: an eventfd or its like. `inode` is what fstat(2) and /proc/PID/fd show.
     pub fn anonymous(file: Arc<dyn File>, inode: Arc<dyn Inode>, flags: OpenFlags) -> Arc<Self> {
-        Self::new(file, crate::anonymous::path(inode), flags, false)
+        Self::new(file, crate::anonymous::path(Home::Anonymous, inode), flags, false)
     }
 
     /// What is open.
@@ -149,10 +150,11 @@ impl OpenFile {
     #[inline]
     pub fn read(&self, into: &mut dyn Sink) -> Result<usize, Errno> {
         self.check_readable()?;
-        if self.positioning != Positioning::Position {
+        if !self.positioning.has_position() {
             return self.file.read(into, &mut self.transfer(0));
         }
         let mut position = self.position.lock();
+        check_extent(*position, into.remaining())?;
         let mut how = self.transfer(*position);
         let result = self.file.read(into, &mut how);
         *position = how.offset;
@@ -163,10 +165,11 @@ impl OpenFile {
     #[inline]
     pub fn write(&self, from: &mut dyn Source) -> Result<usize, Errno> {
         self.check_writable()?;
-        if self.positioning != Positioning::Position {
+        if !self.positioning.has_position() {
             return self.file.write(from, &mut self.transfer(0));
         }
         let mut position = self.position.lock();
+        check_extent(*position, from.remaining())?;
         let mut how = self.transfer(*position);
         let result = self.file.write(from, &mut how);
         *position = how.offset;
@@ -176,23 +179,32 @@ impl OpenFile {
     /// pread(2): ESPIPE for a stream, EINVAL for a negative offset.
     pub fn read_at(&self, into: &mut dyn Sink, offset: i64) -> Result<usize, Errno> {
         let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-        self.check_not_path()?;
-        self.check_positioned()?;
+        self.check_offsets()?;
         self.check_readable()?;
+        check_extent(offset, into.remaining())?;
         self.file.read(into, &mut self.transfer(offset))
     }
 
     /// pwrite(2). With O_APPEND it appends, whatever the offset says, as Linux does.
     pub fn write_at(&self, from: &mut dyn Source, offset: i64) -> Result<usize, Errno> {
         let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
-        self.check_not_path()?;
-        self.check_positioned()?;
+        self.check_write_offsets()?;
         self.check_writable()?;
+        check_extent(offset, from.remaining())?;
         self.file.write(from, &mut self.transfer(offset))
     }
 
-    fn check_positioned(&self) -> Result<(), Errno> {
-        if self.positioning == Positioning::Stream { Err(Errno::ESPIPE) } else { Ok(()) }
+    /// Whether it can be read and written at offsets: EBADF for a place, ESPIPE.
+    pub fn check_offsets(&self) -> Result<(), Errno> {
+        self.check_not_path()?;
+        if self.positioning.has_offsets() { Ok(()) } else { Err(Errno::ESPIPE) }
+    }
+
+    /// As [`check_offsets`](Self::check_offsets), for writing.
+    pub fn check_write_offsets(&self) -> Result<(), Errno> {
+        self.check_offsets()?;
+        let is_text = self.positioning == Positioning::Sequence && !self.path.dentry.is_directory();
+        if is_text { Err(Errno::ESPIPE) } else { Ok(()) }
     }
 
     fn check_not_path(&self) -> Result<(), Errno> {
@@ -209,9 +221,13 @@ impl OpenFile {
     /// lseek(2): ESPIPE, EINVAL for a position below zero, ENXIO, EOVERFLOW.
     pub fn seek(&self, to: Seek) -> Result<u64, Errno> {
         self.check_not_path()?;
-        self.check_positioned()?;
-        if self.positioning == Positioning::Ignored {
-            return Ok(0);
+        match (self.positioning, to) {
+            (Positioning::Stream, _) => return Err(Errno::ESPIPE),
+            (Positioning::Ignored | Positioning::Nowhere, _) => return self.file.seek(to),
+            (Positioning::Sequence, Seek::End(_) | Seek::Data(_) | Seek::Hole(_)) => {
+                return Err(Errno::EINVAL);
+            }
+            _ => {}
         }
         let mut position = self.position.lock();
         let from_base =
@@ -231,7 +247,7 @@ impl OpenFile {
             Seek::Data(offset) => extent(offset, false)?,
             Seek::Hole(offset) => extent(offset, true)?,
         };
-        if target > POSITION_MAX {
+        if target > self.file.position_max() {
             return Err(Errno::EINVAL);
         }
         *position = target;
@@ -305,11 +321,20 @@ impl OpenFile {
         self.file.truncate(size)
     }
 
-    /// fallocate(2).
+    /// fallocate(2): EINVAL, EOPNOTSUPP for flags that do not go together, EBADF, ESPIPE, ENODEV for what is no regular file, EFBIG.
     pub fn allocate(&self, how: FallocateFlags, offset: i64, len: i64) -> Result<(), Errno> {
         let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
         let len = u64::try_from(len).ok().filter(|&len| len > 0).ok_or(Errno::EINVAL)?;
+        if how.contains(FallocateFlags::PUNCH_HOLE) && !how.contains(FallocateFlags::KEEP_SIZE) {
+            return Err(Errno::EOPNOTSUPP);
+        }
         self.check_writable()?;
+        let metadata = self.metadata();
+        match metadata.kind() {
+            Kind::Regular if metadata.is_regular() => {}
+            Kind::Fifo => return Err(Errno::ESPIPE),
+            _ => return Err(Errno::ENODEV),
+        }
         if offset.checked_add(len).is_none_or(|end| end > POSITION_MAX) {
             return Err(Errno::EFBIG);
         }
@@ -339,6 +364,13 @@ impl OpenFile {
         }
         self.file.flush()
     }
+}
+
+/// What is read or written must end where there still are positions: EINVAL.
+#[inline]
+fn check_extent(start: u64, len: usize) -> Result<(), Errno> {
+    let end = start.checked_add(len as u64);
+    if end.is_some_and(|end| end <= POSITION_MAX) { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// A directory that is being read. Its position is locked until this goes, and stays where it is unless it is moved: whoever

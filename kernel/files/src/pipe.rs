@@ -30,7 +30,7 @@ use threads::poll::{Events, PollSource, Pollable, Waiter};
 use threads::{Mutex, Wait, WaitQueue};
 
 use crate::credentials::Credentials;
-use crate::file::{File, IoctlArgument, Transfer};
+use crate::file::{Abilities, File, IoctlArgument, Transfer};
 use crate::open_file::OpenFile;
 
 pub use fifo::open_fifo;
@@ -113,7 +113,7 @@ impl Pipe {
     }
 
     #[inline]
-    fn has_readers(&self) -> bool {
+    pub(crate) fn has_readers(&self) -> bool {
         self.readers.load(Ordering::Acquire) != 0
     }
 
@@ -302,6 +302,8 @@ impl Drop for PipeEnd {
             let mut ring = pipe.ring.lock();
             if !pipe.has_readers() && !pipe.has_writers() {
                 ring.clear();
+                // It begins anew, as large as any; an empty ring that stays as it is does no harm.
+                let _ = ring.resize(DEFAULT_PAGES);
                 pipe.publish(&ring);
             }
         }
@@ -358,6 +360,10 @@ impl File for PipeEnd {
         }
     }
 
+    fn abilities(&self) -> Abilities {
+        Abilities { direct: true, ..Abilities::ALL }
+    }
+
     fn as_pipe(&self) -> Option<&PipeEnd> {
         Some(self)
     }
@@ -370,7 +376,7 @@ pub fn create(flags: OpenFlags, uid: u32, gid: u32) -> (Arc<OpenFile>, Arc<OpenF
     let reader = Arc::new(pipe.end(true, false));
     let writer = Arc::new(pipe.end(false, true));
     let inode = PipeInode::new(&pipe, uid, gid);
-    let place = crate::anonymous::path(inode);
+    let place = crate::anonymous::path(crate::anonymous::Home::Pipes, inode);
     let flags = flags & (OpenFlags::NONBLOCK | OpenFlags::DIRECT);
     (
         OpenFile::new(reader, place.clone(), flags, false),

@@ -288,4 +288,8 @@ impl FileSystem for PseudoFileSystem {
     fn keeps_dentries(&self) -> bool {
         false
     }
+
+    fn may_hold_programs(&self) -> bool {
+        false
+    }
 }

@@ -108,6 +108,17 @@ impl Source for FrameSource<'_> {
     }
 }
 
+impl FrameSource<'_> {
+    /// Writes what is left to `file`, and takes off what it took. Devices may take bytes without looking at them.
+    fn write_to(&mut self, file: &OpenFile, offset: &mut Option<u64>) -> Result<usize, Errno> {
+        let (start, left) = (self.start, self.left);
+        let outcome = write(file, self, offset);
+        let count = outcome.unwrap_or(0);
+        (self.start, self.left) = (start + count, left - count);
+        outcome
+    }
+}
+
 /// Reads from `file` at `offset`, or at its position.
 fn read(file: &OpenFile, into: &mut dyn Sink, offset: &mut Option<u64>) -> Result<usize, Errno> {
     match offset {
@@ -135,7 +146,7 @@ fn write(file: &OpenFile, from: &mut dyn Source, offset: &mut Option<u64>) -> Re
 /// Copies up to `len` bytes from a file with positions to any other, at the given offsets (which are moved on) or at the files'
 /// own positions: sendfile(2), and copy_file_range(2). Returns how many; an error only when there were none.
 ///
-/// EINVAL where `from` has no positions.
+/// EINVAL where one of the two cannot be spliced, or `from` is a pipe; EPIPE.
 pub fn copy(
     from: &OpenFile,
     from_offset: &mut Option<u64>,
@@ -143,26 +154,34 @@ pub fn copy(
     to_offset: &mut Option<u64>,
     len: usize,
 ) -> Result<usize, Errno> {
-    if from.file().positioning() == Positioning::Stream {
-        return Err(Errno::EINVAL);
+    if to.file().as_pipe().is_some_and(|end| !end.pipe().has_readers()) {
+        return Err(Errno::EPIPE);
     }
+    if len > 0 {
+        check_splice(from, to)?;
+        // Linux puts a pipe between the two, unless `to` is one: then a source without positions could lose bytes in it.
+        let is_stream = from.file().positioning() == Positioning::Stream;
+        if from.file().as_pipe().is_some() || is_stream && to.file().as_pipe().is_none() {
+            return Err(Errno::EINVAL);
+        }
+    }
+    let has_position = from.file().positioning().has_position();
     let mut done = 0;
     while done < len {
         // Reading at an offset leaves the file's position to be moved by what could be written.
-        let start = from_offset.unwrap_or_else(|| from.position());
+        let mut start = from_offset.or_else(|| has_position.then(|| from.position()));
         let mut page = FrameSink::new(len - done)?;
-        let step = read(from, &mut page, &mut Some(start)).and_then(|count| {
+        let step = read(from, &mut page, &mut start).and_then(|count| {
             let mut source = FrameSource { frame: &page.frame, start: 0, left: count };
-            let mut written = 0;
             while source.left > 0 {
-                match write(to, &mut source, to_offset) {
+                match source.write_to(to, to_offset) {
                     Ok(0) => break,
-                    Ok(more) => written += more,
-                    Err(error) if written == 0 => return Err(error),
+                    Ok(_) => {}
+                    Err(error) if source.left == count => return Err(error),
                     Err(_) => break,
                 }
             }
-            Ok((count, written))
+            Ok((count, count - source.left))
         });
         let (count, written) = match step {
             Ok(step) => step,
@@ -171,7 +190,8 @@ pub fn copy(
         };
         match from_offset {
             Some(offset) => *offset += written as u64,
-            None => from.move_position(written as u64),
+            None if has_position => from.move_position(written as u64),
+            None => {}
         }
         done += written;
         if count == 0 || written < count {
@@ -179,6 +199,12 @@ pub fn copy(
         }
     }
     Ok(done)
+}
+
+/// EINVAL where the bytes of `from` cannot be spliced at all, or none into `to`.
+fn check_splice(from: &OpenFile, to: &OpenFile) -> Result<(), Errno> {
+    let may = from.file().abilities().splices_from && to.file().abilities().splices_to;
+    if may { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// splice(2): moves up to `len` bytes, one side being a pipe. EINVAL for no pipe at all, a pipe into itself, or a file opened to
@@ -199,6 +225,12 @@ pub fn splice(
     if !from.flags().can_read() || !to.flags().can_write() {
         return Err(Errno::EBADF);
     }
+    // An offset of what has none is another error here than in pread(2).
+    let has_offsets = |file: &OpenFile| file.file().positioning().has_offsets();
+    if from_offset.is_some() && !has_offsets(from) || to_offset.is_some() && !has_offsets(to) {
+        return Err(Errno::EINVAL);
+    }
+    check_splice(from, to)?;
     match (from_pipe, to_pipe) {
         (None, None) => Err(Errno::EINVAL),
         (Some(from_end), Some(to_end)) => {
@@ -238,7 +270,7 @@ fn pipe_to_file(
         let mut source = FrameSource { frame: &taken.frame, start: taken.start, left: taken.len };
         let mut failure = None;
         while source.left > 0 {
-            match write(to, &mut source, to_offset) {
+            match source.write_to(to, to_offset) {
                 Ok(count) if count > 0 => done += count,
                 Ok(_) => break,
                 Err(error) => {

@@ -18,7 +18,7 @@ use threads::time::Timer;
 use threads::{Wait, WaitQueue};
 
 use crate::anonymous::AnonymousInode;
-use crate::file::{File, Transfer};
+use crate::file::{Abilities, File, Positioning, Transfer};
 use crate::open_file::OpenFile;
 use crate::time::wall_clock_ns;
 
@@ -177,6 +177,14 @@ impl File for TimerFile {
             None => self.expired.wait_until(Wait::INTERRUPTIBLE, || self.take()).map_err(|_| Errno::EINTR)?,
         };
         into.write(&expiries.to_ne_bytes())
+    }
+
+    fn positioning(&self) -> Positioning {
+        Positioning::Nowhere
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { writes: false, ..Abilities::UNSPLICED }
     }
 }
 

@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::fcntl::NAME_MAX;
-use abi::stat::{RAMFS_MAGIC, S_IFDIR, Statfs, TMPFS_MAGIC};
+use abi::stat::{DEVPTS_SUPER_MAGIC, RAMFS_MAGIC, S_IFDIR, Statfs, TMPFS_MAGIC};
 use machine::address::PAGE_SIZE;
 use machine::frame;
 
@@ -28,6 +28,10 @@ pub use node::TmpfsNode;
 /// What all files of one tmpfs share.
 pub struct Shared {
     device: u64,
+    /// What stat(2) shows as the size of a block.
+    block_size: u32,
+    /// Whether files have extended attributes.
+    has_attributes: bool,
     next_inode: AtomicU64,
     /// Files there are.
     inodes: AtomicU64,
@@ -141,6 +145,8 @@ impl Tmpfs {
     pub fn of_kind(kind: &'static str, magic: i64, options: Options, shown_options: String) -> Arc<Self> {
         let shared = Arc::new(Shared {
             device: anonymous_device(),
+            block_size: if magic == DEVPTS_SUPER_MAGIC { 1024 } else { PAGE_SIZE as u32 },
+            has_attributes: magic == TMPFS_MAGIC,
             next_inode: AtomicU64::new(2),
             inodes: AtomicU64::new(1),
             inodes_max: options.inodes,

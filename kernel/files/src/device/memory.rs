@@ -10,7 +10,7 @@ use threads::poll::{Events, Pollable, Waiter};
 use threads::{Mutex, Wait, WaitError, WaitQueue};
 
 use super::{Device, random};
-use crate::file::{File, IoctlArgument, Positioning, Transfer};
+use crate::file::{Abilities, File, IoctlArgument, Positioning, Seek, Transfer};
 use crate::inode::Opening;
 
 /// The major number of all of them.
@@ -82,6 +82,10 @@ impl File for Null {
         false
     }
 
+    fn abilities(&self) -> Abilities {
+        Abilities { splices_from: false, ..Abilities::ALL }
+    }
+
     fn positioning(&self) -> Positioning {
         Positioning::Ignored
     }
@@ -111,6 +115,10 @@ impl File for Zero {
         false
     }
 
+    fn abilities(&self) -> Abilities {
+        Abilities { splices_to: !self.is_full, ..Abilities::ALL }
+    }
+
     fn positioning(&self) -> Positioning {
         Positioning::Ignored
     }
@@ -130,8 +138,12 @@ const RANDOM_CHUNK: usize = 256;
 
 impl Pollable for Random {
     fn poll(&self, interest: Events, waiter: Option<&mut Waiter>) -> Events {
-        let ready = if self.waits_for_seed { random::poll(interest, waiter) } else { READY };
-        interest & (ready | Events::OUT | Events::WRNORM)
+        if !self.waits_for_seed {
+            return interest & READY;
+        }
+        // As in Linux: once it is seeded nobody is asked to write.
+        let ready = random::poll(interest, waiter);
+        interest & if ready.is_empty() { Events::OUT | Events::WRNORM } else { ready }
     }
 }
 
@@ -194,7 +206,7 @@ impl File for Random {
                 argument.write(&bits.to_ne_bytes())?;
                 Ok(0)
             }
-            _ => Err(Errno::ENOTTY),
+            _ => Err(Errno::EINVAL),
         }
     }
 }
@@ -249,7 +261,7 @@ const DEFAULT_LEVEL: u32 = 4;
 
 impl Pollable for KernelMessages {
     fn poll(&self, interest: Events, waiter: Option<&mut Waiter>) -> Events {
-        let mut ready = self.log.poll(interest, waiter) | Events::OUT | Events::WRNORM;
+        let mut ready = self.log.poll(interest, waiter);
         let next = self.next.try_lock().map(|next| *next);
         if next.is_some_and(|next| next < self.log.end()) {
             ready |= Events::IN | Events::RDNORM;
@@ -306,6 +318,22 @@ impl File for KernelMessages {
         let (priority, text) = split_priority(&line);
         self.log.append(priority, text.strip_suffix(b"\n").unwrap_or(text));
         Ok(done)
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::UNSPLICED
+    }
+
+    /// Only to the first line or behind the last: ESPIPE for an offset, EINVAL for another place.
+    fn seek(&self, to: Seek) -> Result<u64, Errno> {
+        let mut next = self.next.lock();
+        match to {
+            Seek::Start(0) | Seek::Data(0) => *next = self.log.first(),
+            Seek::End(0) => *next = self.log.end(),
+            Seek::Current(0) | Seek::Hole(0) => return Err(Errno::EINVAL),
+            _ => return Err(Errno::ESPIPE),
+        }
+        Ok(0)
     }
 
     fn positioning(&self) -> Positioning {

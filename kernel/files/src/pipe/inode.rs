@@ -13,7 +13,8 @@ use crate::attachment::Attachment;
 use crate::credentials::Ownership;
 use crate::file::File;
 use crate::inode::{Inode, Opening};
-use crate::metadata::Metadata;
+use crate::locks::FileLocks;
+use crate::metadata::{Metadata, MetadataChange};
 
 pub(super) struct PipeInode {
     /// The pipe itself, where [`open_fifo`](super::open_fifo) looks for it: opening one in /proc/PID/fd is opening a FIFO.
@@ -32,6 +33,15 @@ impl PipeInode {
 impl Inode for PipeInode {
     fn metadata(&self) -> Metadata {
         self.identity.metadata()
+    }
+
+    fn set_metadata(&self, change: &MetadataChange) -> Result<(), Errno> {
+        self.identity.change(change);
+        Ok(())
+    }
+
+    fn locks(&self) -> Option<&FileLocks> {
+        Some(self.identity.locks())
     }
 
     fn ownership(&self) -> Ownership {

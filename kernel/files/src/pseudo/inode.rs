@@ -12,8 +12,9 @@ use threads::poll::{Events, Pollable, Waiter};
 
 use super::{Body, Host, Node, Text};
 use crate::credentials::{Credentials, Ownership};
-use crate::file::{File, Positioning, Transfer};
+use crate::file::{Abilities, File, Positioning, Transfer};
 use crate::inode::{Entry, Inode, Link, Opening};
+use crate::locks::FileLocks;
 use crate::metadata::{Metadata, MetadataChange};
 use crate::mount::Path;
 use crate::time;
@@ -23,11 +24,12 @@ pub(super) struct PseudoInode {
     node: Arc<Node>,
     host: Host,
     created: Timespec,
+    locks: FileLocks,
 }
 
 impl PseudoInode {
     pub(super) fn of(node: Arc<Node>, host: Host) -> Arc<dyn Inode> {
-        Arc::new(Self { node, host, created: time::now() })
+        Arc::new(Self { node, host, created: time::now(), locks: FileLocks::new() })
     }
 }
 
@@ -59,9 +61,8 @@ impl Inode for PseudoInode {
     }
 
     fn set_metadata(&self, change: &MetadataChange) -> Result<(), Errno> {
-        // Times cannot be kept, since nothing is; touch(1) on /proc succeeds all the same, as in Linux.
-        let keeps = change.permissions.is_none() && change.uid.is_none() && change.gid.is_none();
-        if keeps { Ok(()) } else { Err(Errno::EPERM) }
+        // Times and owners cannot be kept, since nothing is; touch(1) on /proc succeeds all the same, as in Linux.
+        if change.permissions.is_none() { Ok(()) } else { Err(Errno::EPERM) }
     }
 
     fn open(self: Arc<Self>, opening: &Opening<'_>) -> Result<Arc<dyn File>, Errno> {
@@ -115,10 +116,17 @@ impl Inode for PseudoInode {
         Ok(())
     }
 
+    fn locks(&self) -> Option<&FileLocks> {
+        Some(&self.locks)
+    }
+
     fn is_current(&self) -> bool {
         self.node.is_current.as_ref().is_none_or(|is_current| is_current())
     }
 }
+
+/// The largest offset in a file of these (Linux's `MAX_NON_LFS`).
+const OFFSET_MAX: u64 = i32::MAX as u64;
 
 /// An open text: what it said when the reader was at its start.
 struct TextFile {
@@ -168,11 +176,15 @@ impl File for TextFile {
     }
 
     fn positioning(&self) -> Positioning {
-        Positioning::Position
+        Positioning::Sequence
     }
 
-    fn truncate(&self, _size: u64) -> Result<(), Errno> {
-        Ok(())
+    fn abilities(&self) -> Abilities {
+        Abilities::UNSPLICED
+    }
+
+    fn truncate(&self, size: u64) -> Result<(), Errno> {
+        if size > OFFSET_MAX { Err(Errno::EFBIG) } else { Ok(()) }
     }
 }
 
@@ -199,6 +211,14 @@ impl File for DirectoryFile {
 
     fn positioning(&self) -> Positioning {
         Positioning::Position
+    }
+
+    fn position_max(&self) -> u64 {
+        OFFSET_MAX
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::UNSPLICED
     }
 
     fn read_directory(&self, position: u64, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<(), Errno> {

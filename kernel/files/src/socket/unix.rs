@@ -32,11 +32,12 @@ use threads::poll::{Events, PollSource, Pollable, Waiter};
 use threads::{Mutex, Wait, WaitQueue};
 
 use super::{Message, Received, Shutdown, Socket, SocketCaller};
-use crate::anonymous::Identity;
+use crate::anonymous::{Home, Identity, path};
 use crate::credentials::Ownership;
 use crate::file::{File, IoctlArgument, Transfer};
 use crate::inode::{Inode, Opening};
-use crate::metadata::Metadata;
+use crate::locks::FileLocks;
+use crate::metadata::{Metadata, MetadataChange};
 use crate::open_file::OpenFile;
 
 use address::Address;
@@ -175,7 +176,8 @@ impl UnixSocket {
 
     fn to_open_file(self: Arc<Self>) -> Arc<OpenFile> {
         let identity = self.own.credentials();
-        OpenFile::anonymous(self, SocketInode::new(identity.uid, identity.gid), OpenFlags::RDWR)
+        let inode = SocketInode::new(identity.uid, identity.gid);
+        OpenFile::new(self, path(Home::Sockets, inode), OpenFlags::RDWR, false)
     }
 }
 
@@ -249,12 +251,12 @@ impl Pollable for UnixSocket {
         match &peer {
             Some(peer) => {
                 let is_writable = peer.has_reading_ended() || !peer.is_full(self.is_datagram());
-                ready.set(Events::OUT | Events::WRNORM, is_writable);
+                ready.set(Events::OUT | Events::WRNORM | Events::WRBAND, is_writable);
                 let both_ended = reading_ended && (peer.has_reading_ended() || peer.has_writing_ended());
                 ready.set(Events::HUP, both_ended && !self.is_datagram());
             }
             None => {
-                ready.set(Events::OUT | Events::WRNORM, true);
+                ready |= Events::OUT | Events::WRNORM | Events::WRBAND;
                 // A socket that could be connected and is not has hung up.
                 ready.set(Events::HUP, !self.is_datagram());
             }
@@ -265,6 +267,9 @@ impl Pollable for UnixSocket {
 
 impl File for UnixSocket {
     fn read(&self, into: &mut dyn Sink, how: &mut Transfer) -> Result<usize, Errno> {
+        if into.remaining() == 0 {
+            return Ok(0);
+        }
         let received = self.receive_message(into, MessageFlags::empty(), how.is_nonblocking)?;
         // Files that nobody asked for are closed.
         bury(received.rights);
@@ -355,9 +360,6 @@ impl Socket for UnixSocket {
 
     fn shutdown(&self, what: Shutdown) -> Result<(), Errno> {
         let peer = self.peer();
-        if peer.is_none() && !self.is_datagram() {
-            return Err(Errno::ENOTCONN);
-        }
         if what.reading {
             self.own.end_reading();
             self.own.end_writing();
@@ -401,6 +403,15 @@ impl SocketInode {
 impl Inode for SocketInode {
     fn metadata(&self) -> Metadata {
         self.0.metadata()
+    }
+
+    fn set_metadata(&self, change: &MetadataChange) -> Result<(), Errno> {
+        self.0.change(change);
+        Ok(())
+    }
+
+    fn locks(&self) -> Option<&FileLocks> {
+        Some(self.0.locks())
     }
 
     fn ownership(&self) -> Ownership {

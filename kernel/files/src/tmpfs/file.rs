@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::fcntl::{FallocateFlags, Seals};
+use abi::ioctl::FS_IOC_GETFLAGS;
 use machine::address::{PAGE_SHIFT, PAGE_SIZE};
 use machine::sync::Once;
 use memory::{Object, Sink, Source};
@@ -13,7 +14,7 @@ use threads::poll::{Events, Pollable, Waiter};
 
 use super::node::Body;
 use super::{Shared, TmpfsNode};
-use crate::file::{File, Positioning, Transfer};
+use crate::file::{Abilities, File, IoctlArgument, Positioning, Transfer};
 use crate::inode::{Entry, Inode};
 
 /// The largest file (`MAX_LFS_FILESIZE`).
@@ -280,14 +281,17 @@ impl File for TmpfsNode {
     }
 
     fn positioning(&self) -> Positioning {
-        Positioning::Position
+        if self.is_directory() { Positioning::Sequence } else { Positioning::Position }
+    }
+
+    fn abilities(&self) -> Abilities {
+        if self.is_directory() { Abilities::UNSPLICED } else { Abilities { direct: true, ..Abilities::ALL } }
     }
 
     fn size(&self) -> Result<u64, Errno> {
         match &self.body {
             Body::Regular(contents) => Ok(contents.size()),
-            Body::Directory(_) => Ok(SIZE_MAX),
-            Body::Symlink(_) | Body::Special(_) => Ok(0),
+            Body::Directory(_) | Body::Symlink(_) | Body::Special(_) => Ok(0),
         }
     }
 
@@ -312,6 +316,14 @@ impl File for TmpfsNode {
         contents.allocate(&self.shared, how, offset, len)?;
         self.note_write();
         Ok(())
+    }
+
+    fn ioctl(&self, request: u32, argument: &mut dyn IoctlArgument) -> Result<usize, Errno> {
+        match request {
+            // No file is immutable, or only appended to.
+            FS_IOC_GETFLAGS => argument.write(&0_u32.to_ne_bytes()).map(|()| 0),
+            _ => Err(Errno::ENOTTY),
+        }
     }
 
     fn sync(&self, _data_only: bool) -> Result<(), Errno> {

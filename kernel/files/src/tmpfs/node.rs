@@ -118,7 +118,7 @@ impl TmpfsNode {
         }
     }
 
-    fn is_directory(&self) -> bool {
+    pub(super) fn is_directory(&self) -> bool {
         matches!(self.body, Body::Directory(_))
     }
 
@@ -184,7 +184,7 @@ impl Inode for TmpfsNode {
             gid: ownership.gid,
             special,
             size,
-            block_size: PAGE_SIZE as u32,
+            block_size: self.shared.block_size,
             blocks,
             accessed: state.accessed,
             modified: state.modified,
@@ -384,19 +384,24 @@ impl Inode for TmpfsNode {
 
     fn extended_attribute(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
         match self.attributes.get() {
+            None if !self.shared.has_attributes => Err(Errno::EOPNOTSUPP),
             Some(attributes) => attributes.lock().get(name),
             None => Err(Errno::ENODATA),
         }
     }
 
     fn set_extended_attribute(&self, name: &[u8], value: &[u8], how: XattrFlags) -> Result<(), Errno> {
+        if !self.shared.has_attributes {
+            return Err(Errno::EOPNOTSUPP);
+        }
         self.extended().lock().set(name, value, how)?;
         self.add_links(0);
         Ok(())
     }
 
     fn remove_extended_attribute(&self, name: &[u8]) -> Result<(), Errno> {
-        self.attributes.get().ok_or(Errno::ENODATA)?.lock().remove(name)?;
+        let none = if self.shared.has_attributes { Errno::ENODATA } else { Errno::EOPNOTSUPP };
+        self.attributes.get().ok_or(none)?.lock().remove(name)?;
         self.add_links(0);
         Ok(())
     }

@@ -1,10 +1,12 @@
 //! What is done with descriptors themselves: close(2), dup(2), fcntl(2), ioctl(2), flock(2).
 
+use alloc::sync::Arc;
+
 use abi::Errno;
 use abi::fcntl::*;
-use abi::ioctl::{FIOASYNC, FIOCLEX, FIONBIO, FIONCLEX};
+use abi::ioctl::*;
 use files::locks::{FileLocks, LockKind, LockOwner, Range, Record};
-use files::{IoctlArgument, OpenFile};
+use files::{IoctlArgument, Kind, OpenFile};
 use machine::address::UserAddress;
 use memory::user;
 
@@ -92,7 +94,8 @@ pub fn fcntl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let descriptor = arguments.int(0);
     let command = arguments.unsigned(1);
     let file = caller.descriptors.get(descriptor)?;
-    let works_on_places = matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_GETFD | F_SETFD | F_GETFL);
+    let works_on_places =
+        matches!(command, F_DUPFD | F_DUPFD_CLOEXEC | F_DUPFD_QUERY | F_GETFD | F_SETFD | F_GETFL);
     if file.is_path() && !works_on_places {
         return Err(Errno::EBADF);
     }
@@ -111,7 +114,11 @@ pub fn fcntl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         }
         F_GETFL => Ok(file.flags().bits() as usize),
         F_SETFL => {
-            file.set_flags(OpenFlags::from_bits_retain(arguments.unsigned(2)));
+            let flags = OpenFlags::from_bits_retain(arguments.unsigned(2));
+            if flags.contains(OpenFlags::DIRECT) && !file.file().abilities().direct {
+                return Err(Errno::EINVAL);
+            }
+            file.set_flags(flags);
             Ok(0)
         }
         F_GETLK | F_OFD_GETLK => get_lock(caller, &file, command, arguments.address(2)),
@@ -130,8 +137,24 @@ pub fn fcntl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         F_ADD_SEALS => files::memfd::add_seals(&file, arguments.unsigned(2)).map(|()| 0),
         F_GET_SEALS => Ok(files::memfd::seals(&file)?.bits() as usize),
         F_GETOWN | F_GETSIG => Ok(0),
+        // Nobody has a lease.
+        F_GETLEASE => Ok(F_UNLCK as usize),
+        F_DUPFD_QUERY => {
+            let other = caller.descriptors.get(arguments.int(2))?;
+            Ok(usize::from(Arc::ptr_eq(&file, &other)))
+        }
+        // How long what is written will live means nothing to memory.
+        F_GET_RW_HINT => user::write_value(arguments.address(2), &0_u64).map(|()| 0),
+        F_SET_RW_HINT => set_lifetime_hint(arguments.address(2)),
         _ => Err(Errno::EINVAL),
     }
+}
+
+/// F_SET_RW_HINT: EINVAL for a hint that there is not.
+fn set_lifetime_hint(address: UserAddress) -> Outcome {
+    const HINT_MAX: u64 = 5;
+    let hint: u64 = user::read_value(address)?;
+    if hint > HINT_MAX { Err(Errno::EINVAL) } else { Ok(0) }
 }
 
 fn record(file: &OpenFile, lock: &Flock, is_open_file: bool) -> Result<Range, Errno> {
@@ -257,6 +280,24 @@ pub fn ioctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             file.set_flag(flag, value != 0);
             Ok(0)
         }
+        FIGETBSZ => {
+            let statistics = file.path().mount.superblock().file_system().statistics();
+            user::write_value(arguments.address(2), &(statistics.f_bsize as i32)).map(|()| 0)
+        }
+        FIOQSIZE => {
+            let metadata = file.metadata();
+            if !metadata.is_regular() && metadata.kind() != Kind::Directory {
+                return Err(Errno::ENOTTY);
+            }
+            user::write_value(arguments.address(2), &metadata.size).map(|()| 0)
+        }
+        FIONREAD if file.metadata().is_regular() => {
+            let left = (file.metadata().size as i64).wrapping_sub(file.position() as i64);
+            user::write_value(arguments.address(2), &(left as i32)).map(|()| 0)
+        }
+        // No file system here keeps its files in blocks of a disk.
+        FIBMAP if file.metadata().is_regular() => Err(Errno::EINVAL),
+        FS_IOC_FIEMAP => Err(Errno::EOPNOTSUPP),
         _ => file.ioctl(request, &mut Argument(arguments.address(2))),
     }
 }

@@ -196,6 +196,15 @@ const ENTRIES_LEN: usize = 32 << 10;
 
 /// getdents64(2).
 pub fn getdents64(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    read_entries(caller, arguments, false)
+}
+
+/// getdents(2), in whose entries the kind comes last.
+pub fn getdents(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    read_entries(caller, arguments, true)
+}
+
+fn read_entries(caller: &Caller, arguments: &Arguments, has_kind_last: bool) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
     // A signed number to Linux, so that half of all sizes are too small for any entry.
     let room = usize::try_from(arguments.int(2)).unwrap_or(0).min(ENTRIES_LEN);
@@ -220,9 +229,13 @@ pub fn getdents64(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             d_reclen: len as u16,
             d_type: entry.kind.entry_type(),
         };
-        bytes.extend_from_slice(head.as_bytes().get(..DIRENT64_NAME_OFFSET).unwrap_or_default());
+        let name_offset = DIRENT64_NAME_OFFSET - usize::from(has_kind_last);
+        bytes.extend_from_slice(head.as_bytes().get(..name_offset).unwrap_or_default());
         bytes.extend_from_slice(entry.name);
         bytes.resize(end, 0);
+        if has_kind_last && let Some(last) = bytes.last_mut() {
+            *last = head.d_type;
+        }
         true
     })?;
     if is_out_of_memory && bytes.is_empty() {

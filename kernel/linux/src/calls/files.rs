@@ -4,8 +4,7 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::fcntl::{AT_FDCWD, FallocateFlags, OpenFlags, PATH_MAX, ResolveFlags};
-use abi::stat::{S_IFMT, S_IFREG};
-use files::{Context, Lookup, OpenHow, Path};
+use files::{Context, Kind, Lookup, OpenHow, Path};
 use machine::address::UserAddress;
 use memory::user;
 
@@ -154,6 +153,9 @@ pub fn ftruncate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// fallocate(2).
 pub fn fallocate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
+    if arguments.long(2) < 0 || arguments.long(3) <= 0 {
+        return Err(Errno::EINVAL);
+    }
     let how = FallocateFlags::from_bits(arguments.unsigned(1)).ok_or(Errno::EOPNOTSUPP)?;
     file.allocate(how, arguments.long(2), arguments.long(3))?;
     file.drop_privileges(&caller.credentials)?;
@@ -188,10 +190,27 @@ pub fn syncfs(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     Ok(0)
 }
 
+/// sync_file_range(2): what is in memory alone is as safe as it will be. ESPIPE for what is neither file, folder nor disk.
+pub fn sync_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    const FLAGS: u32 = 7;
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    let (offset, len) = (arguments.long(1), arguments.long(2));
+    if arguments.unsigned(3) & !FLAGS != 0 || offset < 0 || len < 0 || offset.checked_add(len).is_none() {
+        return Err(Errno::EINVAL);
+    }
+    let metadata = file.metadata();
+    match metadata.kind() {
+        Kind::Regular if !metadata.is_regular() => Err(Errno::ESPIPE),
+        Kind::Regular if arguments.unsigned(3) != 0 => file.sync(true).map(|()| 0),
+        Kind::Regular | Kind::Directory | Kind::BlockDevice => Ok(0),
+        _ => Err(Errno::ESPIPE),
+    }
+}
+
 /// fadvise64(2): advice is taken note of by nobody yet, and refused where Linux refuses it.
 pub fn fadvise(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
-    if file.metadata().kind() == files::Kind::Fifo {
+    if file.metadata().kind() == Kind::Fifo {
         return Err(Errno::ESPIPE);
     }
     let known = abi::fcntl::POSIX_FADV_NORMAL..=abi::fcntl::POSIX_FADV_NOREUSE;
@@ -207,6 +226,5 @@ pub fn readahead(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if !file.flags().can_read() {
         return Err(Errno::EBADF);
     }
-    // What has no name has no kind either.
-    if file.metadata().mode & S_IFMT == S_IFREG { Ok(0) } else { Err(Errno::EINVAL) }
+    if file.metadata().is_regular() { Ok(0) } else { Err(Errno::EINVAL) }
 }

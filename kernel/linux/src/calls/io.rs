@@ -8,8 +8,8 @@ use abi::signal::Signal;
 use abi::signal::info::{SI_USER, SigInfo};
 use files::{OpenFile, Seek};
 use machine::address::{USER_END, UserAddress};
-use memory::Source;
 use memory::user::{self, UserSink, UserSource};
+use memory::{Sink, Source};
 
 use super::Arguments;
 use super::arguments::MAX_TRANSFER;
@@ -93,7 +93,7 @@ fn write_limited(caller: &Caller, file: &OpenFile, source: &mut dyn Source, at: 
         file.drop_privileges(&caller.credentials)?;
     }
     let limit = caller.process.limits.soft(abi::resource::RLIMIT_FSIZE);
-    if limit != abi::resource::RLIM_INFINITY && file.metadata().kind() == files::Kind::Regular {
+    if limit != abi::resource::RLIM_INFINITY && file.metadata().is_regular() {
         let start = match at {
             Some(at) => at as u64,
             None if file.flags().contains(abi::fcntl::OpenFlags::APPEND) => file.metadata().size,
@@ -140,25 +140,57 @@ impl Source for Limited<'_> {
     }
 }
 
-/// readv(2).
-pub fn readv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+/// Reads into segments, at the position or at an offset. No bytes at all is asked of no file.
+fn read_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
+    if at.is_some() {
+        file.check_offsets()?;
+    }
     if !file.flags().can_read() {
         return Err(Errno::EBADF);
     }
+    if !file.file().abilities().reads {
+        return Err(Errno::EINVAL);
+    }
     let mut sink = UserSink::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
-    finish_read(caller, file.read(&mut sink))
+    if sink.remaining() == 0 {
+        return Ok(0);
+    }
+    let outcome = match at {
+        Some(at) => file.read_at(&mut sink, at),
+        None => file.read(&mut sink),
+    };
+    finish_read(caller, outcome)
+}
+
+/// Writes from segments, at the position or at an offset. No bytes at all is asked of no file.
+fn write_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>) -> Outcome {
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    if at.is_some() {
+        file.check_write_offsets()?;
+    }
+    if !file.flags().can_write() {
+        return Err(Errno::EBADF);
+    }
+    if !file.file().abilities().writes {
+        return Err(Errno::EINVAL);
+    }
+    let mut source = UserSource::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
+    if source.remaining() == 0 {
+        return Ok(0);
+    }
+    let outcome = write_limited(caller, &file, &mut source, at);
+    finish_write(caller, outcome)
+}
+
+/// readv(2).
+pub fn readv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    read_vector(caller, arguments, None)
 }
 
 /// writev(2).
 pub fn writev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let file = caller.descriptors.get_usable(arguments.int(0))?;
-    if !file.flags().can_write() {
-        return Err(Errno::EBADF);
-    }
-    let mut source = UserSource::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
-    let outcome = write_limited(caller, &file, &mut source, None);
-    finish_write(caller, outcome)
+    write_vector(caller, arguments, None)
 }
 
 /// pread64(2).
@@ -186,19 +218,12 @@ fn checked_offset(offset: i64) -> Result<i64, Errno> {
 
 /// preadv(2).
 pub fn preadv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let offset = checked_offset(arguments.long(3))?;
-    let file = caller.descriptors.get(arguments.int(0))?;
-    let mut sink = UserSink::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
-    finish_read(caller, file.read_at(&mut sink, offset))
+    read_vector(caller, arguments, Some(checked_offset(arguments.long(3))?))
 }
 
 /// pwritev(2).
 pub fn pwritev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let offset = checked_offset(arguments.long(3))?;
-    let file = caller.descriptors.get(arguments.int(0))?;
-    let mut source = UserSource::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
-    let outcome = write_limited(caller, &file, &mut source, Some(offset));
-    finish_write(caller, outcome)
+    write_vector(caller, arguments, Some(checked_offset(arguments.long(3))?))
 }
 
 /// Flags of preadv2 and pwritev2 that are hints, and may be passed over.
@@ -206,23 +231,43 @@ const HINTS: ReadWriteFlags = ReadWriteFlags::HIPRI;
 /// Flags that ask for what the file does after the write.
 const SYNCHRONOUS: ReadWriteFlags = ReadWriteFlags::DSYNC.union(ReadWriteFlags::SYNC);
 
-/// preadv2(2): an offset of -1 is the position of the file.
-pub fn preadv2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let flags = ReadWriteFlags::from_bits(arguments.unsigned(5)).ok_or(Errno::EOPNOTSUPP)?;
-    if !(HINTS | SYNCHRONOUS).contains(flags) {
-        return Err(Errno::EOPNOTSUPP);
+/// The offset and the flags of preadv2 and pwritev2: an offset of -1 is the position of the file. EOPNOTSUPP for flags that
+/// there are not, once it is known that there is a file with such an offset.
+fn position_and_flags(
+    caller: &Caller,
+    arguments: &Arguments,
+    writes: bool,
+) -> Result<(Option<i64>, ReadWriteFlags), Errno> {
+    let at = match arguments.long(3) {
+        -1 => None,
+        offset => Some(checked_offset(offset)?),
+    };
+    let flags = ReadWriteFlags::from_bits(arguments.unsigned(5));
+    match flags.filter(|flags| (HINTS | SYNCHRONOUS).contains(*flags)) {
+        Some(flags) => Ok((at, flags)),
+        None => {
+            let file = caller.descriptors.get_usable(arguments.int(0))?;
+            match at {
+                Some(_) if writes => file.check_write_offsets()?,
+                Some(_) => file.check_offsets()?,
+                None => {}
+            }
+            let may = if writes { file.flags().can_write() } else { file.flags().can_read() };
+            Err(if may { Errno::EOPNOTSUPP } else { Errno::EBADF })
+        }
     }
-    if arguments.long(3) == -1 { readv(caller, arguments) } else { preadv(caller, arguments) }
 }
 
-/// pwritev2(2): an offset of -1 is the position of the file.
+/// preadv2(2).
+pub fn preadv2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let (at, _) = position_and_flags(caller, arguments, false)?;
+    read_vector(caller, arguments, at)
+}
+
+/// pwritev2(2).
 pub fn pwritev2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let flags = ReadWriteFlags::from_bits(arguments.unsigned(5)).ok_or(Errno::EOPNOTSUPP)?;
-    if !(HINTS | SYNCHRONOUS).contains(flags) {
-        return Err(Errno::EOPNOTSUPP);
-    }
-    let written =
-        if arguments.long(3) == -1 { writev(caller, arguments)? } else { pwritev(caller, arguments)? };
+    let (at, flags) = position_and_flags(caller, arguments, true)?;
+    let written = write_vector(caller, arguments, at)?;
     if flags.intersects(SYNCHRONOUS) {
         caller.descriptors.get(arguments.int(0))?.sync(!flags.contains(ReadWriteFlags::SYNC))?;
     }
@@ -231,7 +276,7 @@ pub fn pwritev2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// lseek(2).
 pub fn lseek(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let file = caller.descriptors.get(arguments.int(0))?;
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
     let to = Seek::new(arguments.long(1), arguments.unsigned(2))?;
     file.seek(to).map(|position| position as usize)
 }

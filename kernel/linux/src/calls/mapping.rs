@@ -3,7 +3,6 @@
 use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::mman::{MAP_TYPE, MLOCK_ONFAULT, MapFlags, MlockallFlags, MremapFlags, MsyncFlags, ProtFlags};
-use abi::mount::MountFlags;
 use abi::system::Personality;
 use alloc::sync::Arc;
 use machine::address::{UserAddress, page_ceil};
@@ -38,11 +37,11 @@ fn file_backing(
 ) -> Result<Backing, Errno> {
     let file = caller.descriptors.get_usable(descriptor)?;
     let flags: OpenFlags = file.flags();
-    let may_write = flags.can_write() && !flags.contains(OpenFlags::APPEND);
+    let may_write = flags.can_write();
     if !flags.can_read() || kind == MapKind::Shared && protection.contains(Protection::WRITE) && !may_write {
         return Err(Errno::EACCES);
     }
-    let is_no_exec = file.path().mount.flags().contains(MountFlags::NOEXEC);
+    let is_no_exec = file.path().mount.forbids_execution();
     if is_no_exec && protection.contains(Protection::EXECUTE) {
         return Err(Errno::EPERM);
     }

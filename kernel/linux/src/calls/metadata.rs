@@ -235,18 +235,26 @@ pub fn utimensat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         if arguments.unsigned(3) != 0 {
             return Err(Errno::EINVAL);
         }
-        let file = caller.descriptors.get_usable(arguments.int(0))?;
-        return change_times(caller, file.path(), times);
+        return change_times_of(caller, arguments.int(0), times);
     };
     let how = lookup_flags(arguments.unsigned(3), AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)?;
     let found = look_up(caller, arguments.int(0), &path(address)?, how)?;
     change_times(caller, &found, times)
 }
 
+/// Changes the times of what a descriptor is open on: EFAULT for the working directory, which is none.
+fn change_times_of(caller: &Caller, descriptor: i32, times: Option<[files::TimeChange; 2]>) -> Outcome {
+    if descriptor == AT_FDCWD {
+        return Err(Errno::EFAULT);
+    }
+    let file = caller.descriptors.get_usable(descriptor)?;
+    change_times(caller, file.path(), times)
+}
+
 fn change_times_us(
     caller: &Caller,
     directory: i32,
-    address: UserAddress,
+    address: Option<UserAddress>,
     times: Option<UserAddress>,
 ) -> Outcome {
     let times = match times {
@@ -263,18 +271,19 @@ fn change_times_us(
         }
         None => None,
     };
+    let Some(address) = address else { return change_times_of(caller, directory, times) };
     let found = look_up(caller, directory, &path(address)?, Lookup::FOLLOW)?;
     change_times(caller, &found, times)
 }
 
 /// utimes(2).
 pub fn utimes(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    change_times_us(caller, AT_FDCWD, arguments.address(0), arguments.optional(1))
+    change_times_us(caller, AT_FDCWD, arguments.optional(0), arguments.optional(1))
 }
 
 /// futimesat(2).
 pub fn futimesat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    change_times_us(caller, arguments.int(0), arguments.address(1), arguments.optional(2))
+    change_times_us(caller, arguments.int(0), arguments.optional(1), arguments.optional(2))
 }
 
 /// utime(2): whole seconds.

@@ -121,8 +121,9 @@ pub fn bind(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// connect(2).
 pub fn connect(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let file = find(caller, arguments.int(0))?;
+    caller.descriptors.get_usable(arguments.int(0))?;
     let address = read_address(arguments.address(1), arguments.int(2))?;
+    let file = find(caller, arguments.int(0))?;
     let nonblocking = is_nonblocking(&file, MessageFlags::empty());
     with_caller(caller, |who| socket_of(&file)?.connect(who, &address, nonblocking))?;
     Ok(0)
@@ -160,14 +161,16 @@ pub fn accept4(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// getsockname(2).
 pub fn getsockname(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = find(caller, arguments.int(0))?;
-    write_address(&socket_of(&file)?.local_address(), arguments.optional(1), arguments.optional(2))?;
+    let address = socket_of(&file)?.local_address();
+    write_address(&address, Some(arguments.address(1)), Some(arguments.address(2)))?;
     Ok(0)
 }
 
 /// getpeername(2).
 pub fn getpeername(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = find(caller, arguments.int(0))?;
-    write_address(&socket_of(&file)?.peer_address()?, arguments.optional(1), arguments.optional(2))?;
+    let address = socket_of(&file)?.peer_address()?;
+    write_address(&address, Some(arguments.address(1)), Some(arguments.address(2)))?;
     Ok(0)
 }
 

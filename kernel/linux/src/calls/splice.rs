@@ -68,7 +68,10 @@ fn pair(caller: &Caller, from: i32, to: i32) -> Result<(Arc<OpenFile>, Arc<OpenF
 pub fn sendfile(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let mut offset = read_offset(arguments.optional(2))?;
     let (source, target) = pair(caller, arguments.int(1), arguments.int(0))?;
-    if target.flags().contains(OpenFlags::APPEND) || source.metadata().kind() == Kind::Directory {
+    if offset.is_some() {
+        source.check_offsets()?;
+    }
+    if target.flags().contains(OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
     let len = arguments.size(3).min(MAX_TRANSFER);
@@ -91,16 +94,22 @@ pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if arguments.unsigned(5) != 0 {
         return Err(Errno::EINVAL);
     }
-    let (source, target) = pair(caller, arguments.int(0), arguments.int(2))?;
+    let source = caller.descriptors.get_usable(arguments.int(0))?;
+    let target = caller.descriptors.get_usable(arguments.int(2))?;
     for file in [&source, &target] {
-        match file.metadata().kind() {
-            Kind::Regular => {}
+        let metadata = file.metadata();
+        match metadata.kind() {
             Kind::Directory => return Err(Errno::EISDIR),
-            _ => return Err(Errno::EINVAL),
+            _ if !metadata.is_regular() => return Err(Errno::EINVAL),
+            _ => {}
         }
     }
-    if target.flags().contains(OpenFlags::APPEND) {
+    let may_copy = source.flags().can_read() && target.flags().can_write();
+    if !may_copy || target.flags().contains(OpenFlags::APPEND) {
         return Err(Errno::EBADF);
+    }
+    if !Arc::ptr_eq(source.path().mount.superblock(), target.path().mount.superblock()) {
+        return Err(Errno::EXDEV);
     }
     let len = arguments.size(4).min(MAX_TRANSFER);
     let start = |file: &OpenFile, offset: Option<u64>| offset.unwrap_or_else(|| file.position());
@@ -122,7 +131,15 @@ pub fn splice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Ok(0);
     }
     let flags = SpliceFlags::from_bits(arguments.unsigned(5)).ok_or(Errno::EINVAL)?;
-    let (source, target) = pair(caller, arguments.int(0), arguments.int(2))?;
+    let source = caller.descriptors.get_usable(arguments.int(0))?;
+    let target = caller.descriptors.get_usable(arguments.int(2))?;
+    let is_pipe = |file: &OpenFile| file.file().as_pipe().is_some();
+    // Offsets of pipes are refused before they are looked at.
+    if is_pipe(&source) && arguments.optional(1).is_some()
+        || is_pipe(&target) && arguments.optional(3).is_some()
+    {
+        return Err(Errno::ESPIPE);
+    }
     let mut source_offset = read_offset(arguments.optional(1))?;
     let mut target_offset = read_offset(arguments.optional(3))?;
     let len = arguments.size(4).min(MAX_TRANSFER);
@@ -152,10 +169,13 @@ pub fn tee(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 pub fn vmsplice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     SpliceFlags::from_bits(arguments.unsigned(3)).ok_or(Errno::EINVAL)?;
     let file = caller.descriptors.get_usable(arguments.int(0))?;
+    let segments = super::io::segments(arguments.address(1), arguments.unsigned(2))?;
+    if segments.iter().all(|(_, len)| *len == 0) {
+        return Ok(0);
+    }
     if file.file().as_pipe().is_none() {
         return Err(Errno::EBADF);
     }
-    let segments = super::io::segments(arguments.address(1), arguments.unsigned(2))?;
     if file.flags().can_write() {
         let outcome = file.write(&mut user::UserSource::vector(segments)?);
         finish_write(caller, outcome)

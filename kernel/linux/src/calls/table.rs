@@ -121,6 +121,7 @@ table! {
     FTRUNCATE => files::ftruncate, Never, Full;
     FALLOCATE => files::fallocate, Never, Full;
     FSYNC => files::fsync, Never, Full;
+    SYNC_FILE_RANGE => files::sync_file_range, Never, Full;
     FDATASYNC => files::fdatasync, Never, Full;
     SYNC => files::sync, Never, Full;
     SYNCFS => files::syncfs, Never, Full;
@@ -152,6 +153,7 @@ table! {
     RMDIR => directories::rmdir, Never, Full;
     READLINK => directories::readlink, Never, Full;
     READLINKAT => directories::readlinkat, Never, Full;
+    GETDENTS => directories::getdents, Never, Full;
     GETDENTS64 => directories::getdents64, Never, Full;
     CHDIR => directories::chdir, Never, Full;
     FCHDIR => directories::fchdir, Never, Full;

@@ -108,7 +108,7 @@ fn open(caller: &Caller, path: Path) -> Result<Executable, Errno> {
         Kind::Symlink => return Err(Errno::ELOOP),
         _ => return Err(Errno::EACCES),
     }
-    if path.mount.flags().contains(MountFlags::NOEXEC) {
+    if path.mount.forbids_execution() {
         return Err(Errno::EACCES);
     }
     caller.credentials.check(ownership, Access::EXECUTE)?;

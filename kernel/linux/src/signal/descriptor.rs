@@ -8,7 +8,7 @@ use abi::notify::{SignalfdFlags, SignalfdSiginfo};
 use abi::signal::info::{ChildFields, FaultFields, KillFields, PollFields, SI_TIMER, SigInfo, TimerFields};
 use abi::signal::{SigSet, Signal};
 use files::anonymous::AnonymousInode;
-use files::{File, OpenFile, Transfer};
+use files::{Abilities, File, OpenFile, Positioning, Transfer};
 use machine::sync::atomic::{AtomicU64, Ordering};
 use memory::Sink;
 use threads::poll::{Events, Pollable, Waiter};
@@ -63,6 +63,14 @@ impl Pollable for SignalFile {
 }
 
 impl File for SignalFile {
+    fn positioning(&self) -> Positioning {
+        Positioning::Nowhere
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { writes: false, ..Abilities::UNSPLICED }
+    }
+
     fn read(&self, into: &mut dyn Sink, how: &mut Transfer) -> Result<usize, Errno> {
         let size = size_of::<SignalfdSiginfo>();
         if into.remaining() < size {

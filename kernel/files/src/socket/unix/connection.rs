@@ -24,7 +24,12 @@ impl UnixSocket {
     pub(super) fn bind_to(&self, caller: &SocketCaller<'_>, address: &[u8]) -> Result<(), Errno> {
         let wanted = Address::parse(address)?;
         if self.own.address() != Address::Unnamed {
-            return Err(Errno::EINVAL);
+            // A path that is taken is said first.
+            let is_taken = |path: &[u8]| caller.context.look_up(None, path, Lookup::NO_FOLLOW).is_ok();
+            return Err(match &wanted {
+                Address::Path(path) if is_taken(path) => Errno::EADDRINUSE,
+                _ => Errno::EINVAL,
+            });
         }
         let bound = match wanted {
             Address::Unnamed => Address::Abstract(self.namespace.bind_any(&self.me)?),
@@ -94,12 +99,6 @@ impl UnixSocket {
             return self.connect_datagrams(caller, address);
         }
         let address = Address::parse(address)?;
-        if self.is_listening() {
-            return Err(Errno::EINVAL);
-        }
-        if self.peer().is_some() {
-            return Err(Errno::EISCONN);
-        }
         *self.own.credentials.lock() = caller.identity();
         loop {
             let listener = self.find(caller, &address)?;
@@ -108,6 +107,13 @@ impl UnixSocket {
             }
             if !listener.is_listening() || listener.own.has_reading_ended() {
                 return Err(Errno::ECONNREFUSED);
+            }
+            // That there is a listener is what Linux looks at first.
+            if self.is_listening() {
+                return Err(Errno::EINVAL);
+            }
+            if self.peer().is_some() {
+                return Err(Errno::EISCONN);
             }
             if self.enter_backlog(&listener)? {
                 return Ok(());

@@ -60,6 +60,8 @@ impl UnixSocket {
         if self.kind != UnixKind::Stream && len > MESSAGE_MAX {
             return Err(Errno::EMSGSIZE);
         }
+        // Datagrams are taken before a receiver is looked for, too.
+        let datagram = if self.kind == UnixKind::Stream { None } else { Some(copy_in(from, len)?) };
         let target = match to {
             None => self.peer().ok_or(Errno::ENOTCONN)?,
             Some(address) => {
@@ -80,10 +82,9 @@ impl UnixSocket {
         let credentials = message.credentials.unwrap_or(identity);
         let packet =
             |bytes, rights| Packet { bytes, start: 0, rights, credentials, from: self.own.address() };
-        if self.kind == UnixKind::Stream {
+        let Some(bytes) = datagram else {
             return self.send_stream(&target, from, message.rights, packet, is_nonblocking);
-        }
-        let bytes = copy_in(from, len)?;
+        };
         self.wait_for_room(&target, is_nonblocking)?;
         let count = bytes.len();
         target.push(packet(bytes, message.rights)).map_err(|error| self.when_gone(error))?;
@@ -99,6 +100,9 @@ impl UnixSocket {
         is_nonblocking: bool,
     ) -> Result<usize, Errno> {
         let mut done = 0;
+        if from.remaining() == 0 && target.has_reading_ended() {
+            return Err(Errno::EPIPE);
+        }
         loop {
             let len = from.remaining().min(CHUNK);
             // A message without bytes carries nothing on a stream.
@@ -178,6 +182,9 @@ impl UnixSocket {
         let waits_for_all = flags.contains(MessageFlags::WAITALL) && !peeks;
         let mut received = Received::default();
         let mut first = None;
+        if into.remaining() == 0 {
+            self.wait_for_packet(is_nonblocking)?;
+        }
         while into.remaining() > 0 {
             let may_wait = received.len == 0 || waits_for_all;
             match self.wait_for_packet(is_nonblocking || !may_wait) {
