@@ -4,9 +4,9 @@
 
 use crate::BoxFuture;
 use crate::house::House;
-use crate::principal::{Principal, Role};
+use crate::principal::Principal;
 use crate::problem::Problem;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -48,7 +48,7 @@ pub enum Right {
     See,
     /// Any user whose token may act; the handler checks the area.
     Control,
-    /// A resident: automations, programs, names.
+    /// A resident of the whole house: automations, programs, names.
     Edit,
     /// An administrator: users, backups, pairing.
     Admin,
@@ -326,70 +326,6 @@ impl Table {
         all.sort_by(|a, b| (&a.path, a.method).cmp(&(&b.path, b.method)));
         all
     }
-
-    /// `/help`, in the original's form.
-    pub fn help(&self) -> Value {
-        let api: Vec<Value> = self
-            .all()
-            .iter()
-            .map(|f| {
-                let params: Vec<Value> = f
-                    .parameters
-                    .iter()
-                    .map(|p| json!({"name": p.name, "description": p.description}))
-                    .collect();
-                json!({"description": f.summary, "params": params, "path": f.path, "method": f.method.name()})
-            })
-            .collect();
-        json!({ "api": api })
-    }
-
-    /// The OpenAPI 3.1 document of this moment.
-    pub fn openapi(&self) -> Value {
-        let mut paths: Map<String, Value> = Map::new();
-        for f in self.all() {
-            let parameters: Vec<Value> = f
-                .parameters
-                .iter()
-                .map(|p| {
-                    let place = if p.place == Place::Path { "path" } else { "query" };
-                    let shape = match p.shape {
-                        Shape::Text => "string",
-                        Shape::Integer => "integer",
-                        Shape::Number => "number",
-                        Shape::Boolean => "boolean",
-                    };
-                    json!({"name": p.name, "in": place, "required": p.is_required,
-                           "description": p.description, "schema": {"type": shape}})
-                })
-                .collect();
-            let mut operation = json!({
-                "summary": f.summary,
-                "parameters": parameters,
-                "tags": [f.owner.split('.').next().unwrap_or("hub")],
-                "responses": {"200": {"description": "done"},
-                              "default": {"description": "problem", "content": {"application/problem+json": {}}}},
-                "x-right": format!("{:?}", f.right).to_lowercase(),
-            });
-            if let Some(schema) = &f.body {
-                operation["requestBody"] = json!({"content": {"application/json": {"schema": schema}}});
-            }
-            if f.right == Right::Anyone {
-                operation["security"] = json!([]);
-            }
-            let item = paths.entry(f.path.clone()).or_insert_with(|| json!({}));
-            item[f.method.name().to_lowercase()] = operation;
-        }
-        json!({
-            "openapi": "3.1.0",
-            "info": {"title": "Hob hub", "version": env!("CARGO_PKG_VERSION")},
-            "paths": paths,
-            "security": [{"bearer": []}, {"cookie": []}],
-            "components": {"securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "session"}}},
-        })
-    }
 }
 
 /// The named segments of a path, when it has the template's form. Empty segments match nothing.
@@ -415,18 +351,12 @@ fn capture(template: &str, path: &str) -> Option<BTreeMap<String, String>> {
 ///
 /// # Errors
 /// 401, 403 or 400 with the parameter's name.
-pub fn check(function: &Function, call: &Call, is_known: bool) -> Result<(), Problem> {
+pub fn check(function: &Function, call: &Call) -> Result<(), Problem> {
     if function.right != Right::Anyone {
-        if !is_known {
+        if !call.who.is_known() {
             return Err(Problem::new(401, "log in first"));
         }
-        let is_allowed = match function.right {
-            Right::Anyone | Right::See => true,
-            Right::Control => !call.who.is_read_only,
-            Right::Edit => call.who.role >= Role::Resident && !call.who.is_read_only,
-            Right::Admin => call.who.role == Role::Admin && !call.who.is_read_only,
-        };
-        if !is_allowed {
+        if !call.who.may(function.right) {
             return Err(Problem::forbidden("not allowed")
                 .with("needs", format!("{:?}", function.right).to_lowercase()));
         }
@@ -472,12 +402,12 @@ mod tests {
     }
 
     #[test]
-    fn the_table_grows_and_shrinks_and_help_with_it() {
+    fn the_table_grows_and_shrinks() {
         let table = Table::default();
         table.add(function(Method::Get, "/dwn/list", "dwn"));
         table.add(function(Method::Get, "/dwn/n1/on", "dwn.n1"));
         table.add(function(Method::Get, "/dwnx", "dwnx"));
-        assert_eq!(table.help()["api"].as_array().map(Vec::len), Some(3));
+        assert_eq!(table.all().len(), 3);
         table.remove_owner("dwn.n1");
         assert!(!finds(&table, "/dwn/n1/on") && finds(&table, "/dwn/list"));
         table.remove_owner("dwn");
@@ -506,30 +436,20 @@ mod tests {
         let f = function(Method::Get, "/x/{id}", "hub").query("n", Shape::Integer, true, "");
         let mut call = Call::internal(Principal::house());
         call.parameters.insert("id".into(), "a".into());
-        assert_eq!(check(&f, &call, true).unwrap_err().title, "Missing required parameter n");
+        assert_eq!(check(&f, &call).unwrap_err().title, "Missing required parameter n");
         call.parameters.insert("n".into(), "1.5".into());
-        assert_eq!(check(&f, &call, true).unwrap_err().status, 400);
+        assert_eq!(check(&f, &call).unwrap_err().status, 400);
         call.parameters.insert("n".into(), "15".into());
-        assert_eq!(check(&f, &call, true), Ok(()));
-        assert_eq!(check(&f, &call, false).unwrap_err().status, 401);
+        assert_eq!(check(&f, &call), Ok(()));
+        assert_eq!(check(&f, &Call { who: Principal::nobody(), ..call }).unwrap_err().status, 401);
     }
 
     #[test]
     fn an_acting_get_is_refused_by_cookie() {
         let f = function(Method::Get, "/x", "hub").acting();
         let mut call = Call::internal(Principal::house());
-        assert_eq!(check(&f, &call, true), Ok(()));
+        assert_eq!(check(&f, &call), Ok(()));
         call.who.by_cookie = true;
-        assert_eq!(check(&f, &call, true).unwrap_err().status, 403);
-    }
-
-    #[test]
-    fn a_reader_or_guest_cannot_do_what_needs_more() {
-        let mut call = Call::internal(Principal { role: Role::Guest, ..Principal::house() });
-        let status =
-            |right, call: &Call| check(&function(Method::Post, "/x", "hub").right(right), call, true).is_ok();
-        assert!(status(Right::Control, &call) && !status(Right::Edit, &call) && !status(Right::Admin, &call));
-        call.who = Principal { is_read_only: true, ..Principal::house() };
-        assert!(status(Right::See, &call) && !status(Right::Control, &call) && !status(Right::Admin, &call));
+        assert_eq!(check(&f, &call).unwrap_err().status, 403);
     }
 }

@@ -5,7 +5,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::entity::{Area, Device, Entity, Kind, State, Status};
 use crate::event::{Draft, Event};
-use crate::function::{self, Call, Found, Method, Reply, Table};
+use crate::function::{self, Call, Found, Function, Method, Reply, Right, Table};
 use crate::memory::{Change, Memory};
 use crate::principal::Principal;
 use crate::problem::Problem;
@@ -257,12 +257,30 @@ impl House {
         match self.functions().find(method, path) {
             Found::Function(function, captured) => {
                 call.parameters.extend(captured);
-                function::check(&function, &call, true)?;
+                self.permit(&function, &call)?;
                 (function.handler)(self.clone(), call).await
             }
             Found::OtherMethods(_) => Err(Problem::new(405, "method not allowed")),
             Found::Nothing => Err(Problem::missing("function", path)),
         }
+    }
+
+    /// Checks who calls a function and what with, as the server and [`House::call`] do.
+    ///
+    /// # Errors
+    /// 404 for a function of a device that the caller must not know of; else what [`function::check`] says.
+    pub fn permit(&self, function: &Function, call: &Call) -> Result<(), Problem> {
+        function::check(function, call)?;
+        match function.right == Right::Anyone || self.shows(function, &call.who) {
+            true => Ok(()),
+            false => Err(Problem::missing("function", &function.path)),
+        }
+    }
+
+    /// Whether this function is to be shown to somebody: it is theirs to call, and of no device that they do not see.
+    pub fn shows(&self, function: &Function, who: &Principal) -> bool {
+        let device = || self.look(|r| r.device(&function.owner).map(|d| d.area.clone()));
+        who.may(function.right) && device().is_none_or(|area| who.sees(area.as_deref()))
     }
 
     /// Calls a URL as rules and scripts write it: path and query, no host.

@@ -12,6 +12,8 @@
 
 pub mod bus;
 pub mod clock;
+pub mod describe;
+pub mod edit;
 pub mod entity;
 pub mod event;
 pub mod function;
@@ -31,7 +33,7 @@ pub use function::{Call, Function, Method, Parameter, Place, Reply, Right};
 pub use house::{Command, House};
 pub use memory::{Change, Memory, MemoryError};
 pub use module::Module;
-pub use principal::{Principal, Role};
+pub use principal::{Principal, Role, Scope};
 pub use problem::Problem;
 pub use room::Room;
 

@@ -128,6 +128,23 @@ impl Engine {
         actions
     }
 
+    /// The runs that are under way or wait; of the first one, the zones that are left.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.active.iter().map(|active| &active.run).chain(&self.queue)
+    }
+
+    /// The run that is under way.
+    pub fn active(&self) -> Option<&Run> {
+        self.active.as_ref().map(|active| &active.run)
+    }
+
+    /// What somebody sees to whom only some runs are to be shown.
+    pub fn shown(&self, is_shown: impl Fn(&Run) -> bool) -> Engine {
+        let active = self.active.clone().filter(|active| is_shown(&active.run));
+        let queue = self.queue.iter().filter(|run| is_shown(run)).cloned().collect();
+        Engine { active, queue, is_paused: self.is_paused }
+    }
+
     /// When the next tick is needed, in the time of [`Engine::step`].
     pub fn next_ms(&self) -> Option<u64> {
         let active = self.active.as_ref().filter(|_| !self.is_paused)?;

@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, header};
 use house::{Principal, Problem};
 use std::net::IpAddr;
+use tokio::sync::watch;
 
 /// What came with a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,12 @@ pub trait Doorkeeper: Send + Sync {
     /// # Errors
     /// Credentials that are wrong, or too many wrong ones.
     fn who(&self, credentials: &Credentials) -> Result<Option<Principal>, Problem>;
+
+    /// Who it is now, for a connection that lasts; `None` when the credentials are good no more.
+    fn still(&self, credentials: &Credentials) -> Option<Principal>;
+
+    /// Changes when somebody's credentials or rights may have changed; `None` when they never do.
+    fn changes(&self) -> Option<watch::Receiver<u64>>;
 }
 
 /// For demonstrations on the loopback address: everyone is an administrator.
@@ -50,6 +57,14 @@ impl Doorkeeper for Everyone {
     fn who(&self, credentials: &Credentials) -> Result<Option<Principal>, Problem> {
         let is_here = credentials.address.is_none_or(|address| address.to_canonical().is_loopback());
         Ok(is_here.then(|| Principal { user: "demo".into(), ..Principal::house() }))
+    }
+
+    fn still(&self, credentials: &Credentials) -> Option<Principal> {
+        self.who(credentials).ok().flatten()
+    }
+
+    fn changes(&self) -> Option<watch::Receiver<u64>> {
+        None
     }
 }
 

@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::any;
-use house::function::{Content, Found, Function, Reply, check};
+use house::function::{Content, Found, Function, Reply};
 use house::house::{decode, parse_query};
 use house::{Call, Method, Principal, Problem};
 use serde_json::Value;
@@ -71,8 +71,7 @@ async fn handle(server: &Arc<Server>, peer: Peer, request: Request) -> Result<Re
         }
         Found::Nothing => return Err(Problem::missing("function", &path)),
     };
-    let is_known = who.is_some();
-    let who = who.unwrap_or_else(nobody);
+    let who = who.unwrap_or_else(Principal::nobody);
     if function.acts && !Hosts::is_same_origin(&head.headers) {
         return Err(Problem::forbidden("a page from elsewhere must not act here"));
     }
@@ -83,17 +82,11 @@ async fn handle(server: &Arc<Server>, peer: Peer, request: Request) -> Result<Re
         .map(|v| v.trim_matches('"').to_string());
     let mut call = Call { parameters, body: Value::Null, if_match, who };
     call.parameters.extend(captured);
-    check(&function, &call, is_known)?;
+    server.house.permit(&function, &call)?;
     if method != Method::Get {
         call.body = read_body(server, &head.headers, body).await?;
     }
     run(server, &function, call, peer).await
-}
-
-/// Nobody in particular: sees nothing, controls nothing.
-fn nobody() -> Principal {
-    let role = house::Role::Guest;
-    Principal { user: String::new(), role, areas: Vec::new(), is_read_only: true, by_cookie: false }
 }
 
 async fn read_body(server: &Server, headers: &HeaderMap, body: Body) -> Result<Value, Problem> {

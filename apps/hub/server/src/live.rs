@@ -3,8 +3,10 @@
 //! A client subscribes by patterns (`?patterns=state/*,dwn`), over WebSocket also later by
 //! `{"subscribe": ["state/*"]}`. It gets events as JSON objects. One that reads too slowly gets
 //! `{"event":"resync","missed":n}` in place of what it missed and reads the whole state anew; one that takes no bytes for
-//! [`crate::Limits::write`] is closed.
+//! [`crate::Limits::write`] is closed. So is one whose token or session ends, or whose rights change: it comes again with what
+//! it then has.
 
+use crate::door::Credentials;
 use crate::hosts::Hosts;
 use crate::http::{admit, query, refuse};
 use crate::listen::{Peer, Server};
@@ -16,8 +18,10 @@ use axum::response::Response;
 use futures_util::SinkExt as _;
 use house::{Delivery, Filter, Principal, Problem, Subscription};
 use serde_json::{Value, json};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 /// Events that wait for one client at most.
@@ -34,8 +38,8 @@ const PATTERNS: usize = 64;
 /// Opens a WebSocket.
 pub(crate) async fn websocket(server: Arc<Server>, peer: Peer, request: Request) -> Response {
     let (mut head, _) = request.into_parts();
-    let who = match enter(&server, peer, &head.headers) {
-        Ok(who) => who,
+    let pass = match enter(&server, peer, &head.headers) {
+        Ok(pass) => pass,
         Err(problem) => return refuse(&problem),
     };
     let patterns = patterns(query(&head.uri).get("patterns").map_or("", String::as_str));
@@ -47,7 +51,7 @@ pub(crate) async fn websocket(server: Arc<Server>, peer: Peer, request: Request)
             .max_write_buffer_size(1 << 20)
             .max_message_size(MESSAGE_BYTES)
             .max_frame_size(MESSAGE_BYTES)
-            .on_upgrade(move |socket| Client { server, who, socket }.run(patterns)),
+            .on_upgrade(move |socket| Client { server, who: pass.who.clone(), socket }.run(pass, patterns)),
         Err(rejection) => {
             let mut response = refuse(&Problem::new(rejection.status().as_u16(), rejection.body_text()));
             if rejection.status().as_u16() == 426 {
@@ -59,12 +63,48 @@ pub(crate) async fn websocket(server: Arc<Server>, peer: Peer, request: Request)
     }
 }
 
-fn enter(server: &Server, peer: Peer, headers: &axum::http::HeaderMap) -> Result<Principal, Problem> {
+/// What a client was let in with, and whether it still holds.
+struct Pass {
+    who: Principal,
+    /// None over the local socket, whose owner is never turned away.
+    credentials: Option<Credentials>,
+    changes: Option<watch::Receiver<u64>>,
+}
+
+impl Pass {
+    /// Waits until the pass is good no more, or for something else.
+    async fn over(&mut self, server: &Server) {
+        let Some(credentials) = &self.credentials else { return std::future::pending().await };
+        loop {
+            let is_good = server.doorkeeper.still(credentials).as_ref() == Some(&self.who);
+            if !is_good {
+                return;
+            }
+            // The clock may be set: who has a pass that ends is asked for it again now and then.
+            let left_ms = self.who.until_ms.map(|until_ms| until_ms - server.house.clock().now_ms());
+            let left = Duration::from_millis(left_ms.unwrap_or(i64::MAX).max(1) as u64).min(PING_EVERY);
+            let changed = async {
+                match &mut self.changes {
+                    // The doorkeeper lives as long as the server.
+                    Some(changes) => changes.changed().await.unwrap_or(()),
+                    None => std::future::pending().await,
+                }
+            };
+            // Either is a reason to look again.
+            let _ = timeout(left, changed).await;
+        }
+    }
+}
+
+fn enter(server: &Server, peer: Peer, headers: &axum::http::HeaderMap) -> Result<Pass, Problem> {
+    // Before the pass is looked at: what changes from here on is noticed.
+    let changes = server.doorkeeper.changes();
     let who = admit(server, peer, headers)?.ok_or_else(|| Problem::new(401, "log in first"))?;
     if !Hosts::is_same_origin(headers) {
         return Err(Problem::forbidden("a page from elsewhere must not listen here"));
     }
-    Ok(who)
+    let credentials = peer.address.map(|_| Credentials::read(headers, peer.address, peer.is_secure));
+    Ok(Pass { who, credentials, changes })
 }
 
 fn patterns(text: &str) -> Vec<String> {
@@ -82,8 +122,10 @@ impl Client {
         self.server.house.bus().subscribe(Filter { patterns, who: self.who.clone() }, QUEUE)
     }
 
-    async fn run(mut self, patterns: Vec<String>) {
+    async fn run(mut self, mut pass: Pass, patterns: Vec<String>) {
         let server = self.server.clone();
+        let over = pass.over(&server);
+        let mut over = pin!(over);
         let mut events = self.subscribe(patterns);
         let mut heard = Instant::now();
         let mut ping_at = heard + PING_EVERY;
@@ -105,6 +147,10 @@ impl Client {
                 // The client comes again; it finds the hub as it is then.
                 () = server.closed() => {
                     self.close(close_code::RESTART).await;
+                    false
+                }
+                () = &mut over => {
+                    self.close(close_code::POLICY).await;
                     false
                 }
                 () = tokio::time::sleep_until(ping_at) => {
@@ -199,51 +245,60 @@ fn close_code_of(error: &axum::Error) -> u16 {
     }
 }
 
+/// The state of a stream of server-sent events.
+struct Listener {
+    server: Arc<Server>,
+    pass: Pass,
+    events: Subscription,
+    is_greeted: bool,
+}
+
 /// Opens a stream of server-sent events.
 pub(crate) async fn server_sent(server: Arc<Server>, peer: Peer, request: Request) -> Response {
-    let who = match enter(&server, peer, request.headers()) {
-        Ok(who) => who,
+    let pass = match enter(&server, peer, request.headers()) {
+        Ok(pass) => pass,
         Err(problem) => return refuse(&problem),
     };
     if request.method() != axum::http::Method::GET {
         return refuse(&Problem::new(405, "method not allowed").with("allow", "GET"));
     }
     let patterns = patterns(query(request.uri()).get("patterns").map_or("", String::as_str));
-    let events = server.house.bus().subscribe(Filter { patterns, who }, QUEUE);
-    let stream =
-        futures_util::stream::unfold((server, events, true), |(server, mut events, is_first)| async move {
-            if is_first {
-                let greeting = "retry: 1000\n\n".to_string();
-                return Some((Ok::<_, std::convert::Infallible>(greeting), (server, events, false)));
-            }
-            let next = tokio::select! {
-                next = timeout(PING_EVERY, events.next()) => next,
-                () = server.closed() => return None,
-            };
-            let mut next = match next {
-                Ok(delivery) => delivery,
-                Err(_) => return Some((Ok(":\n\n".to_string()), (server, events, false))),
-            };
-            let mut lines = String::new();
-            for written in 1.. {
-                match next {
-                    Delivery::Event(event) => {
-                        lines.push_str("data: ");
-                        lines.push_str(&event.json);
-                        lines.push_str("\n\n");
-                    }
-                    Delivery::Resync { missed } => {
-                        lines
-                            .push_str(&format!("data: {}\n\n", json!({"event": "resync", "missed": missed})));
-                    }
+    let events = server.house.bus().subscribe(Filter { patterns, who: pass.who.clone() }, QUEUE);
+    let listener = Listener { server, pass, events, is_greeted: false };
+    let stream = futures_util::stream::unfold(listener, |mut listener| async move {
+        if !std::mem::replace(&mut listener.is_greeted, true) {
+            let greeting = "retry: 1000\n\n".to_string();
+            return Some((Ok::<_, std::convert::Infallible>(greeting), listener));
+        }
+        let Listener { server, pass, events, .. } = &mut listener;
+        let next = tokio::select! {
+            next = timeout(PING_EVERY, events.next()) => next,
+            () = pass.over(server) => return None,
+            () = server.closed() => return None,
+        };
+        let mut next = match next {
+            Ok(delivery) => delivery,
+            Err(_) => return Some((Ok(":\n\n".to_string()), listener)),
+        };
+        let mut lines = String::new();
+        for written in 1.. {
+            match next {
+                Delivery::Event(event) => {
+                    lines.push_str("data: ");
+                    lines.push_str(&event.json);
+                    lines.push_str("\n\n");
                 }
-                match if written < BATCH { events.try_next() } else { None } {
-                    Some(delivery) => next = delivery,
-                    None => break,
+                Delivery::Resync { missed } => {
+                    lines.push_str(&format!("data: {}\n\n", json!({"event": "resync", "missed": missed})));
                 }
             }
-            Some((Ok(lines), (server, events, false)))
-        });
+            match if written < BATCH { events.try_next() } else { None } {
+                Some(delivery) => next = delivery,
+                None => break,
+            }
+        }
+        Some((Ok(lines), listener))
+    });
     let mut response = Response::new(Body::from_stream(stream));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

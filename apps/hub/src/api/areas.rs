@@ -1,7 +1,7 @@
 //! Areas: the parts of the house.
 
+use super::add;
 use super::devices::check_name;
-use super::{add, tagged, unchanged};
 use house::function::Right;
 use house::{Area, Call, Change, Function, House, Method, Problem, Reply};
 use serde_json::{Value, json};
@@ -41,12 +41,12 @@ async fn put(house: House, call: Call) -> Result<Reply, Problem> {
     }
     let name = call.body["name"].as_str().unwrap_or_default().to_string();
     check_name(&name)?;
-    unchanged(&call, &find(&house, &id).unwrap_or(Value::Null))?;
+    call.unchanged(&find(&house, &id).unwrap_or(Value::Null))?;
     let area = Area { id: id.clone(), name };
     let value = json!(area);
     house.change(|registry, _| (registry.set_area(&id, Some(area)), Vec::new()));
     house.memory().write(vec![Change::put("areas", &id, value.clone())]).await?;
-    Ok(tagged(value))
+    Ok(Reply::tagged(value))
 }
 
 async fn remove(house: House, call: Call) -> Result<Reply, Problem> {

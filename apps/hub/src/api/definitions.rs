@@ -1,6 +1,7 @@
 //! Rules, scenes, scripts and programs: read, written, checked. What the configuration defines can only be read.
 
-use super::{add, etag, tagged, unchanged};
+use super::add;
+use house::edit::etag;
 use house::event::Draft;
 use house::function::Right;
 use house::{Call, Change, Function, House, Method, Problem, Reply};
@@ -84,7 +85,7 @@ async fn put(space: &'static str, house: House, call: Call) -> Result<Reply, Pro
     editable(&house, space, &id)?;
     check_definition(space, &call.body).map_err(|reason| Problem::new(422, reason))?;
     let all = house.definitions(space);
-    unchanged(&call, all.get(&id).unwrap_or(&Value::Null))?;
+    call.unchanged(all.get(&id).unwrap_or(&Value::Null))?;
     if all.len() >= LIMIT && !all.contains_key(&id) {
         return Err(Problem::new(507, format!("there are {LIMIT} {space} already")));
     }
@@ -92,14 +93,14 @@ async fn put(space: &'static str, house: House, call: Call) -> Result<Reply, Pro
     // It is in force even when it could not be stored; the answer says which.
     house.emit(Draft::new("changed", json!({"space": space, "id": id, "user": call.who.user})));
     written?;
-    Ok(tagged(call.body))
+    Ok(Reply::tagged(call.body))
 }
 
 async fn remove(space: &'static str, house: House, call: Call) -> Result<Reply, Problem> {
     let id = call.text("id").to_string();
     editable(&house, space, &id)?;
     let now = house.memory().get(space, &id).ok_or_else(|| Problem::missing(space, &id))?;
-    unchanged(&call, &now)?;
+    call.unchanged(&now)?;
     let written = house.memory().write(vec![Change::remove(space, &id)]).await;
     house.emit(Draft::new("changed", json!({"space": space, "id": id, "user": call.who.user})));
     written?;

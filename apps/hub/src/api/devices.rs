@@ -1,6 +1,6 @@
 //! Devices: the list, the inbox, names and areas, the last bytes.
 
-use super::{add, tagged, unchanged};
+use super::add;
 use house::event::Draft;
 use house::function::Right;
 use house::registry::Registry;
@@ -27,7 +27,7 @@ pub(super) fn register(house: &House) {
         },
     );
     add(house, Method::Get, "/api/devices/{id}", "One device", same, |house, call| {
-        house.look(|r| Ok(tagged(show(find(r, call.text("id"), &call.who)?))))
+        house.look(|r| Ok(Reply::tagged(show(find(r, call.text("id"), &call.who)?))))
     });
     let log = "The last bytes to and from a device, as hex";
     add(
@@ -106,7 +106,7 @@ async fn edit(house: House, call: Call) -> Result<Reply, Problem> {
     let id = call.text("id");
     let changed = house.change(|registry, _| {
         let change = || {
-            unchanged(&call, &show(find(registry, id, &call.who)?))?;
+            call.unchanged(&show(find(registry, id, &call.who)?))?;
             if let Some(Some(area)) = &edit.area
                 && !registry.areas().any(|a| a.id == *area)
             {
@@ -137,7 +137,7 @@ async fn edit(house: House, call: Call) -> Result<Reply, Problem> {
         }
     })?;
     house.memory().write(vec![house::Change::put("devices", id, changed.clone())]).await?;
-    Ok(tagged(changed))
+    Ok(Reply::tagged(changed))
 }
 
 async fn forget(house: House, call: Call) -> Result<Reply, Problem> {

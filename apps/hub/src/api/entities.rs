@@ -1,7 +1,7 @@
 //! Entities: states, names and areas, commands.
 
+use super::add;
 use super::devices::{check_name, present};
-use super::{add, tagged, unchanged};
 use house::event::Draft;
 use house::function::{Right, Shape};
 use house::registry::Registry;
@@ -34,7 +34,7 @@ pub(super) fn register(house: &House) {
         "/api/entities/{id}",
         "One entity",
         |f| f,
-        |house, call| house.look(|registry| Ok(tagged(show(registry, find(registry, &call)?)))),
+        |house, call| house.look(|registry| Ok(Reply::tagged(show(registry, find(registry, &call)?)))),
     );
     let schema = json!({"type": "object", "properties": {"name": {"type": "string"}, "area": {"type": ["string", "null"]}}});
     let edit =
@@ -85,7 +85,7 @@ async fn edit(house: House, call: Call) -> Result<Reply, Problem> {
     let id = call.text("id");
     let (shown, record) = house.change(|registry, _| {
         let change = || {
-            unchanged(&call, &show(registry, find(registry, &call)?))?;
+            call.unchanged(&show(registry, find(registry, &call)?))?;
             if let Some(Some(area)) = &edit.area
                 && !registry.areas().any(|a| a.id == *area)
             {
@@ -115,7 +115,7 @@ async fn edit(house: House, call: Call) -> Result<Reply, Problem> {
         }
     })?;
     house.memory().write(vec![Change::put("entities", id, record)]).await?;
-    Ok(tagged(shown))
+    Ok(Reply::tagged(shown))
 }
 
 async fn command(house: House, call: Call) -> Result<Reply, Problem> {

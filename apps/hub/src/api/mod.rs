@@ -13,8 +13,6 @@ mod system;
 use crate::config::Config;
 use house::{Call, Function, House, Method, Problem, Reply};
 use hub_store::Store;
-use serde_json::Value;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -31,32 +29,6 @@ pub fn register(house: &House, store: &Arc<Store>, config: &Config, restart: &Ar
     history::register(house, store);
     backups::register(house, store, config, restart);
     system::register(house, store);
-}
-
-/// The entity tag of a document: changes when the document does.
-fn etag(value: &Value) -> String {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(value.to_string().as_bytes());
-    format!("{:016x}", hasher.finish())
-}
-
-/// Whether an edit was made on what is there now.
-///
-/// # Errors
-/// 412 when somebody else was faster.
-fn unchanged(call: &Call, now: &Value) -> Result<(), Problem> {
-    match &call.if_match {
-        Some(tag) if tag != "*" && *tag != etag(now) => {
-            Err(Problem::new(412, "changed by someone else").detail("read it again and repeat the edit"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A document with its tag.
-fn tagged(value: Value) -> Reply {
-    let tag = etag(&value);
-    Reply::json(value).etag(tag)
 }
 
 /// Adds a function whose handler does not wait.

@@ -53,7 +53,13 @@ function form(path, method, operation) {
 }
 
 async function show() {
-  const document = await (await fetch("/api/openapi.json")).json();
+  // Only what whoever asks may call is in it: another token shows other functions.
+  const headers = token.value ? { authorization: `Bearer ${token.value}` } : {};
+  const document = await (await fetch("/api/openapi.json", { headers })).json();
+  if (!document.paths) {
+    place.textContent = document.title;
+    return;
+  }
   place.textContent = "";
   // By who brings them: the hub itself first, then the modules.
   const groups = new Map([["hub", []]]);
@@ -78,5 +84,6 @@ function listen() {
   socket.addEventListener("close", () => setTimeout(listen, 5000));
 }
 
+token.addEventListener("change", show);
 show();
 listen();

@@ -10,12 +10,13 @@ const STYLE: &str = include_str!("page.css");
 
 pub(super) fn register(house: &House) {
     let anyone = |f: house::Function| f.right(Right::Anyone);
-    add(house, Method::Get, "/help", "All functions at this moment", anyone, |house, _| {
-        Ok(Reply::json(house.functions().help()))
+    let about = "The functions that you may call at this moment";
+    add(house, Method::Get, "/help", about, anyone, |house, call| {
+        Ok(Reply::json(house.functions().help(&|function| house.shows(function, &call.who))))
     });
-    let about = "All functions at this moment, as OpenAPI 3.1";
-    add(house, Method::Get, "/api/openapi.json", about, anyone, |house, _| {
-        Ok(Reply::json(house.functions().openapi()))
+    let about = "The same as OpenAPI 3.1";
+    add(house, Method::Get, "/api/openapi.json", about, anyone, |house, call| {
+        Ok(Reply::json(house.functions().openapi(&|function| house.shows(function, &call.who))))
     });
     add(house, Method::Get, "/api", "A page to try every function", anyone, |_, _| {
         Ok(Reply::bytes("text/html; charset=utf-8", PAGE.into()))

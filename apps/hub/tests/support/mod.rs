@@ -176,6 +176,45 @@ pub async fn known(at: SocketAddr, entity: &str) {
     .await;
 }
 
+/// A configuration that lets nobody in who has not shown who they are.
+pub fn closed(scratch: &Scratch) -> Config {
+    let mut config = config(scratch);
+    config.server.open_door = false;
+    config
+}
+
+/// A request with a header that says who it is.
+pub async fn as_user(
+    at: SocketAddr,
+    credential: &str,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> Answer {
+    request(at, method, path, &format!("{credential}\r\n"), body).await.unwrap()
+}
+
+pub async fn log_in(at: SocketAddr, user: &str, password: &str) -> Answer {
+    send(at, "POST", "/api/login", json!({"user": user, "password": password})).await
+}
+
+/// The session that a log-in has opened, as a header.
+pub fn cookie(answer: &Answer) -> String {
+    let set = answer.header("set-cookie").unwrap();
+    assert!(set.contains("HttpOnly") && set.contains("SameSite=Strict"), "{set}");
+    format!("Cookie: {}", set.split(';').next().unwrap())
+}
+
+/// A hub with an administrator whose session this is.
+pub async fn with_admin(config: &Config) -> (hub::Running, String) {
+    let hub = start(config).await;
+    let code = hub.setup_code.clone().unwrap();
+    let setup = json!({"code": code, "user": "anna", "password": "open sesame"});
+    assert_eq!(send(hub.http, "POST", "/api/setup", setup).await.status, 201);
+    let session = cookie(&log_in(hub.http, "anna", "open sesame").await);
+    (hub, session)
+}
+
 /// A seeded generator (SplitMix64).
 pub struct Random(pub u64);
 impl Random {

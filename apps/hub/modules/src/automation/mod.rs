@@ -275,7 +275,13 @@ impl Engine {
             Admission::Start => {}
         }
         self.started.1 += 1;
+        // What the configuration says is the house's own will; what was made in the API may what a resident may, who made it.
+        let who = match self.house.is_fixed("rules", id) {
+            true => Principal::house(),
+            false => Principal::automation(),
+        };
         let run = run::Run {
+            who,
             house: self.house.clone(),
             place: self.place.clone(),
             scripts: self.scripts.clone(),

@@ -19,6 +19,8 @@ pub(super) struct Run {
     pub scripts: Arc<Scripts>,
     pub cause: String,
     pub reasons: Vec<String>,
+    /// Whose rights the calls have.
+    pub who: Principal,
 }
 
 /// What came of a run.
@@ -84,7 +86,7 @@ impl Run {
                 let method = method.as_deref().map_or(Some(Method::Get), Method::from_name);
                 let result = match method {
                     Some(method) => {
-                        self.house.call_url(method, url, body.clone(), Principal::house()).await.map(|_| ())
+                        self.house.call_url(method, url, body.clone(), self.who.clone()).await.map(|_| ())
                     }
                     None => Err(Problem::bad("no such method")),
                 };

@@ -4,6 +4,7 @@ use super::{SharedEngine, SharedGuard, lock, now};
 use house::function::Right;
 use house::{Function, House, Kind, Method, Principal, Problem, Reply, Room};
 use irrigation::engine::MAX_ZONES;
+use irrigation::engine::Overlap;
 use irrigation::program::LONGEST_ZONE_S;
 use irrigation::{Input, Run};
 use serde_json::{Map, Value, json};
@@ -21,12 +22,23 @@ pub(super) fn register(
         "zones": {"type": "array", "items": {"type": "object", "properties": {
             "valve": {"type": "string"}, "seconds": {"type": "integer"}}}}}});
     let about = "Run zones one after another; a run of the same id is replaced";
-    let to = inputs.clone();
+    let (to, engine_of_runs) = (inputs.clone(), engine.clone());
     let run = Function::new(Method::Post, "/api/irrigation/run", about, move |house, call| {
-        let to = to.clone();
+        let (to, engine) = (to.clone(), engine_of_runs.clone());
         Box::pin(async move {
             let run: Run = call.read()?;
             check(&house, &run, &call.who)?;
+            let is_ended = |other: &Run, active: Option<&Run>| {
+                other.id == run.id || (run.overlap == Overlap::Replace && Some(other) == active)
+            };
+            let ends_anothers = {
+                let engine = lock(&engine);
+                let mut ended = engine.runs().filter(|other| is_ended(other, engine.active()));
+                ended.any(|other| !controls(&house, other, &call.who))
+            };
+            if ends_anothers {
+                return Err(Problem::forbidden("this would end a run of somebody else"));
+            }
             send(&to, Input::Stop(Some(run.id.clone()))).await?;
             send(&to, Input::Start(run)).await?;
             Ok(Reply::ok().status(202))
@@ -35,16 +47,27 @@ pub(super) fn register(
     room.function(None, run.body(schema));
 
     let schema = json!({"type": "object", "properties": {"id": {"type": "string"}}});
-    let to = inputs.clone();
-    let stop =
-        Function::new(Method::Post, "/api/irrigation/stop", "End one run, or all of them", move |_, call| {
-            let to = to.clone();
-            Box::pin(async move {
-                let id = call.body["id"].as_str().map(str::to_string);
+    let (to, engine_of_runs) = (inputs.clone(), engine.clone());
+    let about = "End one run, or all of them; only those whose valves the caller controls";
+    let stop = Function::new(Method::Post, "/api/irrigation/stop", about, move |house, call| {
+        let (to, engine) = (to.clone(), engine_of_runs.clone());
+        Box::pin(async move {
+            let id = call.body["id"].as_str().map(str::to_string);
+            if call.who.sees_all() {
                 send(&to, Input::Stop(id)).await?;
-                Ok(Reply::ok().status(202))
-            })
-        });
+                return Ok(Reply::ok().status(202));
+            }
+            let theirs: Vec<String> = {
+                let engine = lock(&engine);
+                let runs = engine.runs().filter(|run| id.as_ref().is_none_or(|id| run.id == *id));
+                runs.filter(|run| controls(&house, run, &call.who)).map(|run| run.id.clone()).collect()
+            };
+            for id in theirs {
+                send(&to, Input::Stop(Some(id))).await?;
+            }
+            Ok(Reply::ok().status(202))
+        })
+    });
     room.function(None, stop.body(schema));
 
     for (what, about, input) in [
@@ -69,7 +92,8 @@ pub(super) fn register(
         "/api/irrigation",
         "Runs, and the deadline of each open valve",
         move |house, call| {
-            let runs = serde_json::to_value(&*lock(&engine)).unwrap_or(Value::Null);
+            let shown = lock(&engine).shown(|run| sees(&house, run, &call.who));
+            let runs = serde_json::to_value(&shown).unwrap_or(Value::Null);
             let deadlines = deadlines(&house, &guard, &call.who);
             Box::pin(async move { Ok(Reply::json(json!({"runs": runs, "deadlines": deadlines}))) })
         },
@@ -79,6 +103,22 @@ pub(super) fn register(
 
 async fn send(to: &mpsc::Sender<Input>, input: Input) -> Result<(), Problem> {
     to.send(input).await.map_err(|_| Problem::unavailable("the irrigation is being restarted"))
+}
+
+/// Whether every valve of a run passes.
+fn all_valves(house: &House, run: &Run, passes: impl Fn(Option<&str>) -> bool) -> bool {
+    house.look(|registry| {
+        let mut areas = run.zones.iter().map(|zone| registry.area_of(registry.entity(&zone.valve)?));
+        areas.all(&passes)
+    })
+}
+
+fn controls(house: &House, run: &Run, who: &Principal) -> bool {
+    who.controls(None) || all_valves(house, run, |area| who.controls(area))
+}
+
+fn sees(house: &House, run: &Run, who: &Principal) -> bool {
+    who.sees_all() || all_valves(house, run, |area| who.sees(area))
 }
 
 /// The zones must be valves that the caller may control.

@@ -2,7 +2,7 @@
 
 use super::offer::{self, Retained};
 use super::{Announced, Bridge};
-use house::{Command, Event, Principal, Role};
+use house::{Command, Event, Principal};
 use serde_json::Value;
 
 impl Bridge {
@@ -86,7 +86,7 @@ impl Bridge {
         let Some((action, arguments)) = offer::command(&entity, payload) else {
             return tracing::warn!(entity = entity.id, payload, "a command over MQTT makes no sense");
         };
-        let who = Principal { user: "mqtt".into(), role: Role::Resident, ..Principal::house() };
+        let who = Principal { user: "mqtt".into(), ..Principal::automation() };
         let command = Command { entity: entity.id, action: action.into(), arguments, who };
         tokio::spawn(async move {
             let entity = command.entity.clone();

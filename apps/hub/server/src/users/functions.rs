@@ -3,12 +3,14 @@
 use super::secret::{digest, hex, random, totp_secret, totp_step};
 use super::{Token, User, Users};
 use house::function::Right;
-use house::{Call, Change, Function, House, Method, Problem, Reply, Role};
+use house::{Call, Change, Function, House, Method, Problem, Reply, Role, Scope};
 use serde_json::{Value, json};
 use std::sync::{Arc, PoisonError};
 
 /// Tokens of one user at most.
 const TOKENS: usize = 100;
+/// A token's longest life in days.
+const LONGEST_DAYS: i64 = 3_650;
 /// The shortest password.
 const SHORTEST: usize = 8;
 /// The longest settings document.
@@ -115,7 +117,9 @@ pub(super) fn register(house: &House, users: &Arc<Users>) {
             "/api/tokens",
             "Make a token for a program; it is shown once",
             Right::See,
-            text(&["name"]),
+            json!({"type": "object", "required": ["name"], "properties": {
+                "name": {"type": "string"}, "scope": {"enum": ["read", "control", "edit", "admin"]},
+                "days": {"type": "integer"}}}),
             |u, c| Box::pin(make_token(u, c)),
         ),
         (Method::Get, "/api/tokens", "My tokens", Right::See, none, |u, c| {
@@ -139,9 +143,12 @@ fn text<'a>(call: &'a Call, name: &str) -> &'a str {
     call.body[name].as_str().unwrap_or_default()
 }
 
-/// Not by a token that may only read.
-fn may_change(call: &Call) -> Result<(), Problem> {
-    if call.who.is_read_only { Err(Problem::forbidden("this token may only read")) } else { Ok(()) }
+/// A user's account is changed by the user, not by a token that was given to a program for less.
+fn own_account(call: &Call) -> Result<(), Problem> {
+    match call.who.scope {
+        Scope::Admin => Ok(()),
+        _ => Err(Problem::forbidden("this token may not change its user's account").with("needs", "admin")),
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Problem> {
@@ -202,8 +209,9 @@ async fn log_in(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
 }
 
 async fn log_out(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
+    own_account(&call)?;
     let changes = users.close_all(&call.who.user, None, false);
-    users.house.memory().write(changes).await?;
+    users.write(changes).await?;
     let mut reply = Reply::ok();
     reply.headers.push(("set-cookie", "session=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0".into()));
     Ok(reply)
@@ -212,11 +220,11 @@ async fn log_out(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
 fn me(users: &Users, call: &Call) -> Reply {
     let totp = users.user(&call.who.user).is_some_and(|user| user.totp.is_some());
     Reply::json(json!({"user": call.who.user, "role": call.who.role, "areas": call.who.areas, "totp": totp,
-                       "read_only": call.who.is_read_only}))
+                       "scope": call.who.scope, "until": call.who.until_ms}))
 }
 
 async fn change_password(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
-    may_change(&call)?;
+    own_account(&call)?;
     let new = text(&call, "new").to_string();
     check_password(&new)?;
     let name = call.who.user.clone();
@@ -225,21 +233,21 @@ async fn change_password(users: Arc<Users>, call: Call) -> Result<Reply, Problem
     let mut user = users.user(&name).ok_or_else(|| Problem::missing("user", &name))?;
     user.password = password;
     users.save(&name, &user).await?;
-    users.house.memory().write(users.close_all(&name, None, false)).await?;
+    users.write(users.close_all(&name, None, false)).await?;
     Ok(Reply::ok())
 }
 
 async fn begin_totp(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
-    may_change(&call)?;
+    own_account(&call)?;
     let secret = totp_secret().ok_or_else(|| Problem::internal("no randomness"))?;
     let name = &call.who.user;
-    users.house.memory().write(vec![Change::put("totp", name, json!(secret))]).await?;
+    users.write(vec![Change::put("totp", name, json!(secret))]).await?;
     let uri = format!("otpauth://totp/Hob:{name}?secret={secret}&issuer=Hob");
     Ok(Reply::json(json!({"secret": secret, "uri": uri})))
 }
 
 async fn confirm_totp(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
-    may_change(&call)?;
+    own_account(&call)?;
     let name = &call.who.user;
     let stored = users.house.memory().get("totp", name).and_then(|s| s.as_str().map(str::to_string));
     let secret = stored.ok_or_else(|| Problem::new(409, "begin first: POST /api/me/totp"))?;
@@ -249,16 +257,16 @@ async fn confirm_totp(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     let mut user = users.user(name).ok_or_else(|| Problem::missing("user", name))?;
     (user.totp, user.totp_step) = (Some(secret), step);
     users.save(name, &user).await?;
-    users.house.memory().write(vec![Change::remove("totp", name)]).await?;
+    users.write(vec![Change::remove("totp", name)]).await?;
     Ok(Reply::ok())
 }
 
 async fn keep_settings(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
-    may_change(&call)?;
+    own_account(&call)?;
     if !call.body.is_object() || call.body.to_string().len() > SETTINGS_BYTES {
         return Err(Problem::new(422, format!("settings: an object of at most {SETTINGS_BYTES} bytes")));
     }
-    users.house.memory().write(vec![Change::put("settings", &call.who.user, call.body)]).await?;
+    users.write(vec![Change::put("settings", &call.who.user, call.body)]).await?;
     Ok(Reply::ok())
 }
 
@@ -315,7 +323,7 @@ async fn put_user(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     }
     users.save(&name, &user).await?;
     if password.is_some() {
-        users.house.memory().write(users.close_all(&name, None, true)).await?;
+        users.write(users.close_all(&name, None, true)).await?;
     }
     // Somebody made with the local socket is the first administrator, too.
     *users.setup.lock().unwrap_or_else(PoisonError::into_inner) = None;
@@ -343,12 +351,12 @@ async fn remove_user(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
         Change::remove("settings", name),
         Change::remove("totp", name),
     ]);
-    users.house.memory().write(changes).await?;
+    users.write(changes).await?;
     Ok(Reply::ok())
 }
 
 async fn make_token(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
-    may_change(&call)?;
+    own_account(&call)?;
     let name = text(&call, "name").to_string();
     if users.user(&call.who.user).is_none() || name.is_empty() || name.len() > 100 {
         return Err(Problem::new(422, "a token needs a name and a user").with("field", "name"));
@@ -358,32 +366,46 @@ async fn make_token(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     {
         return Err(Problem::new(507, format!("{TOKENS} tokens are enough; revoke one")));
     }
-    let days = call.body["days"].as_i64().unwrap_or(0).clamp(0, 36_500);
+    let days = match &call.body["days"] {
+        Value::Null => 0,
+        days => days.as_i64().filter(|days| (0..=LONGEST_DAYS).contains(days)).ok_or_else(|| {
+            Problem::new(422, format!("days: 0 (no end) to {LONGEST_DAYS}")).with("field", "days")
+        })?,
+    };
+    let scope = match &call.body["scope"] {
+        Value::Null => Scope::Read,
+        scope => scope
+            .as_str()
+            .and_then(Scope::from_name)
+            .ok_or_else(|| Problem::new(422, "scope: read, control, edit or admin").with("field", "scope"))?,
+    };
     let parts = random::<6>().zip(random::<24>()).ok_or_else(|| Problem::internal("no randomness"))?;
     let (id, secret) = (hex(&parts.0), hex(&parts.1));
     let token = format!("hob_{id}_{secret}");
     let expires = if days > 0 { users.now_ms() + days * super::DAY_MS } else { 0 };
-    let is_read_only = call.body["scope"] != "control";
-    let stored = Token { user: call.who.user, name, digest: digest(&token), is_read_only, expires };
+    let stored = Token { user: call.who.user, name, digest: digest(&token), scope, expires };
     let value = serde_json::to_value(stored).map_err(|e| Problem::internal(e.to_string()))?;
-    users.house.memory().write(vec![Change::put("tokens", &id, value)]).await?;
-    let scope = if is_read_only { "read" } else { "control" };
+    users.write(vec![Change::put("tokens", &id, value)]).await?;
     Ok(Reply::json(json!({"id": id, "token": token, "scope": scope, "expires": expires})).status(201))
 }
 
 fn tokens(users: &Users, call: &Call) -> Reply {
-    let all =
-        users.house.memory().list("tokens").into_iter().filter(|(_, t)| t["user"] == call.who.user.as_str());
-    let shown = all.map(|(id, t)| json!({"id": id, "name": t["name"], "read_only": t["is_read_only"], "expires": t["expires"]}));
-    Reply::json(shown.collect())
+    let all = users.house.memory().list("tokens").into_iter();
+    let all = all.filter_map(|(id, stored)| Some((id, Token::read(stored)?)));
+    let theirs = all.filter(|(_, token)| token.user == call.who.user);
+    Reply::json(theirs.map(|(id, token)| shown_token(&id, &token)).collect())
+}
+
+fn shown_token(id: &str, token: &Token) -> Value {
+    json!({"id": id, "name": token.name, "scope": token.scope, "expires": token.expires})
 }
 
 async fn revoke_token(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
-    may_change(&call)?;
+    own_account(&call)?;
     let id = call.text("id");
     let token = users.house.memory().get("tokens", id);
     let is_mine = |t: &Value| t["user"] == call.who.user.as_str() || call.who.role == Role::Admin;
     token.filter(is_mine).ok_or_else(|| Problem::missing("token", id))?;
-    users.house.memory().write(vec![Change::remove("tokens", id)]).await?;
+    users.write(vec![Change::remove("tokens", id)]).await?;
     Ok(Reply::ok())
 }

@@ -8,14 +8,14 @@ mod functions;
 mod secret;
 
 use crate::door::{Credentials, Doorkeeper};
-use house::{Change, House, Principal, Problem, Role};
+use house::{Change, House, Principal, Problem, Role, Scope};
 use secret::{Password, digest, hex, random};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 const DAY_MS: i64 = 86_400_000;
 /// A session that is not used for this long ends.
@@ -47,9 +47,19 @@ pub(crate) struct Token {
     user: String,
     name: String,
     digest: String,
-    is_read_only: bool,
+    scope: Scope,
     /// Unix milliseconds; 0 does not end.
     expires: i64,
+}
+
+impl Token {
+    /// Reads a stored token. Those of before scopes say only whether they may act: on devices, then.
+    fn read(mut stored: Value) -> Option<Token> {
+        if stored["scope"].is_null() {
+            stored["scope"] = if stored["is_read_only"] == false { "control" } else { "read" }.into();
+        }
+        serde_json::from_value(stored).ok()
+    }
 }
 
 /// The doorkeeper.
@@ -60,6 +70,8 @@ pub struct Users {
     attempts: Mutex<HashMap<String, (u32, u64)>>,
     /// One password is hashed at a time: each takes 19 MiB.
     hashing: Semaphore,
+    /// Counts changes to users, sessions and tokens.
+    changes: watch::Sender<u64>,
 }
 
 impl Users {
@@ -68,7 +80,8 @@ impl Users {
         let is_new = house.memory().list("users").is_empty() && house.memory().trouble().is_none();
         let setup = if is_new { random::<5>().map(|code| hex(&code)) } else { None };
         let (attempts, hashing) = (Mutex::default(), Semaphore::new(1));
-        Arc::new(Users { house, setup: Mutex::new(setup), attempts, hashing })
+        let changes = watch::Sender::new(0);
+        Arc::new(Users { house, setup: Mutex::new(setup), attempts, hashing, changes })
     }
 
     /// The code with which the first user is made; none when there is one.
@@ -91,7 +104,8 @@ impl Users {
             user: name.into(),
             role: user.role,
             areas: user.areas,
-            is_read_only: false,
+            scope: Scope::Admin,
+            until_ms: None,
             by_cookie: false,
         })
     }
@@ -102,13 +116,14 @@ impl Users {
 
     fn by_token(&self, bearer: &str) -> Option<Principal> {
         let id = bearer.strip_prefix("hob_")?.split('_').next()?;
-        let token: Token = serde_json::from_value(self.house.memory().get("tokens", id)?).ok()?;
+        let token = Token::read(self.house.memory().get("tokens", id)?)?;
         let is_alive = token.expires == 0 || self.now_ms() < token.expires;
         // Comparing hashes tells nothing useful by its time.
         if !is_alive || token.digest != digest(bearer) {
             return None;
         }
-        Some(Principal { is_read_only: token.is_read_only, ..self.principal(&token.user)? })
+        let until_ms = Some(token.expires).filter(|expires| *expires != 0);
+        Some(Principal { scope: token.scope, until_ms, ..self.principal(&token.user)? })
     }
 
     fn by_session(&self, session: &str) -> Option<Principal> {
@@ -211,14 +226,22 @@ impl Users {
 
     async fn save(&self, name: &str, user: &User) -> Result<(), Problem> {
         let value = serde_json::to_value(user).map_err(|e| Problem::internal(e.to_string()))?;
-        Ok(self.house.memory().write(vec![Change::put("users", name, value)]).await?)
+        self.write(vec![Change::put("users", name, value)]).await
+    }
+
+    /// Writes changes to users, sessions or tokens: connections that last look whether they still may.
+    async fn write(&self, changes: Vec<Change>) -> Result<(), Problem> {
+        let written = self.house.memory().write(changes);
+        // In force at once, on the disk when it has been written.
+        self.changes.send_modify(|count| *count += 1);
+        Ok(written.await?)
     }
 
     /// A new session; the cookie's value.
     async fn open_session(&self, name: &str) -> Result<String, Problem> {
         let session = random::<24>().map(|s| hex(&s)).ok_or_else(|| Problem::internal("no randomness"))?;
         let value = json!({"user": name, "used": self.now_ms()});
-        self.house.memory().write(vec![Change::put("sessions", &digest(&session), value)]).await?;
+        self.write(vec![Change::put("sessions", &digest(&session), value)]).await?;
         Ok(session)
     }
 
@@ -249,6 +272,17 @@ impl Doorkeeper for Users {
                 .ok_or_else(|| Problem::new(401, "the token is wrong, was revoked or has expired"));
         }
         // A session that is over is nobody: the log-in page must still open.
-        Ok(credentials.session.as_deref().and_then(|session| self.by_session(session)))
+        Ok(self.still(credentials))
+    }
+
+    fn still(&self, credentials: &Credentials) -> Option<Principal> {
+        match &credentials.bearer {
+            Some(bearer) => self.by_token(bearer),
+            None => credentials.session.as_deref().and_then(|session| self.by_session(session)),
+        }
+    }
+
+    fn changes(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.changes.subscribe())
     }
 }
