@@ -5,6 +5,7 @@ mod support;
 use hub::maintain;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use support::*;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,11 +199,49 @@ async fn https_is_served_under_the_houses_own_authority() {
     );
     assert!(curl("127.0.0.1", &["--cacert", ca]).await.status.success());
     assert!(!curl("localhost", &[]).await.status.success(), "an unknown authority must not be trusted");
-    // The authority stays the same after a restart.
+    // The certificate is renewed while the hub runs, long before it ends; the authority stays, also after a restart.
     let before = std::fs::read(&authority).unwrap();
+    let day_ms = 86_400_000;
+    let mut seen = Vec::new();
+    for days in [0, 300, 300 + 80, 3 * 365] {
+        hub.house.clock().shift(day_ms * days - seen.last().map_or(0, |(before, _)| day_ms * before));
+        let certificate = certificate(https, &authority, days as u64 * 86_400).await;
+        seen.push((days, certificate));
+        assert_eq!(get(hub.http, "/ca.crt").await.body, before);
+    }
+    assert_eq!(seen[0].1, seen[1].1, "it is used as long as it is good");
+    assert!(seen[1].1 != seen[2].1 && seen[2].1 != seen[3].1);
+    hub.house.clock().shift(-3 * 365 * day_ms);
+    assert!(
+        curl("localhost", &["--cacert", ca]).await.status.success(),
+        "a clock that is set back is no trap"
+    );
     hub.stop().await;
     let hub = start(&config).await;
     assert_eq!(get(hub.http, "/ca.crt").await.body, before);
+}
+
+/// The certificate that the hub shows to a client whose clock is this much ahead, and which trusts the authority.
+async fn certificate(at: SocketAddr, authority: &std::path::Path, ahead_s: u64) -> Vec<u8> {
+    #[derive(Debug)]
+    struct Ahead(u64);
+    impl rustls::time_provider::TimeProvider for Ahead {
+        fn current_time(&self) -> Option<rustls::pki_types::UnixTime> {
+            let now = rustls::pki_types::UnixTime::now().as_secs() + self.0;
+            Some(rustls::pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(now)))
+        }
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    hub_tls::certificates(authority).unwrap().into_iter().for_each(|one| roots.add(one).unwrap());
+    let provider = hub_tls::provider().unwrap();
+    let config = rustls::ClientConfig::builder_with_details(provider, Arc::new(Ahead(ahead_s)));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect(at).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let stream = connector.connect(name, stream).await.unwrap();
+    stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
 
 #[tokio::test(flavor = "multi_thread")]

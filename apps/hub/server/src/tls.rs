@@ -12,9 +12,12 @@ use rcgen::{
 };
 use rcgen::{PublicKeyData, SerialNumber, SignatureAlgorithm};
 use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
@@ -23,12 +26,91 @@ const DAY_S: i64 = 86_400;
 const AUTHORITY_DAYS: i64 = 20 * 365;
 /// How long a certificate is valid; a new one is made at each start (browsers accept at most 398 days).
 const CERTIFICATE_DAYS: i64 = 397;
+/// A hub that runs for longer makes a new one when the old one is valid for less than this.
+const RENEW_DAYS: i64 = 30;
 
 /// Ready to speak TLS.
 pub struct Tls {
     acceptor: TlsAcceptor,
     /// The authority's certificate, for people to install.
     pub authority_pem: String,
+}
+
+/// The present certificate, and what the next one is made of. It is looked at with each handshake, so that a clock that is set
+/// is noticed, and a certificate that nobody asks for is not renewed.
+struct Certificates {
+    house: House,
+    authority: Issuer<'static, Key>,
+    names: Vec<String>,
+    provider: Arc<CryptoProvider>,
+    present: RwLock<Present>,
+}
+
+struct Present {
+    key: Arc<CertifiedKey>,
+    made_s: i64,
+}
+
+impl Present {
+    /// Whether another one is due: this one ends soon, or is of a time that has yet to come.
+    fn is_due(&self, now_s: i64) -> bool {
+        now_s < self.made_s || now_s >= self.made_s + (CERTIFICATE_DAYS - RENEW_DAYS) * DAY_S
+    }
+}
+
+/// From when a certificate that is made now is valid: a day ago, for clocks that are behind.
+fn valid_from_s(house: &House) -> i64 {
+    // A clock that was never set must not make a certificate that is valid in 1970 only.
+    house.clock().now_ms().max(house::clock::EARLIEST_PLAUSIBLE_MS).div_euclid(1000) - DAY_S
+}
+
+fn issue(
+    authority: &Issuer<'static, Key>,
+    names: &[String],
+    provider: &CryptoProvider,
+    made_s: i64,
+) -> Result<Present, String> {
+    let own = Key::generate()?;
+    let mut params = params(names.to_vec(), "Hob hub", &own, made_s, CERTIFICATE_DAYS)?;
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let certificate = params.signed_by(&own, authority).map_err(|e| e.to_string())?;
+    let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+    let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.pkcs8()?));
+    let key = CertifiedKey::from_der(chain, private, provider).map_err(|e| e.to_string())?;
+    Ok(Present { key: Arc::new(key), made_s })
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Certificates({:?})", self.names)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let made_s = valid_from_s(&self.house);
+        {
+            let present = self.present.read().unwrap_or_else(PoisonError::into_inner);
+            if !present.is_due(made_s) {
+                return Some(present.key.clone());
+            }
+        }
+        let mut present = self.present.write().unwrap_or_else(PoisonError::into_inner);
+        // Another handshake may have been faster.
+        if present.is_due(made_s) {
+            match issue(&self.authority, &self.names, &self.provider, made_s) {
+                Ok(new) => {
+                    tracing::info!("a new certificate was made");
+                    *present = new;
+                }
+                Err(reason) => {
+                    tracing::error!(reason, "no new certificate could be made; the old one goes on")
+                }
+            }
+        }
+        Some(present.key.clone())
+    }
 }
 
 struct Key {
@@ -124,27 +206,21 @@ impl Tls {
     /// In words: the processor, the randomness, or a name that is none.
     pub async fn new(house: &House, names: Vec<String>) -> Result<Tls, String> {
         let provider = hub_tls::provider()?;
-        // A clock that was never set must not make a certificate that is valid in 1970 only.
-        let now_s = house.clock().now_ms().max(house::clock::EARLIEST_PLAUSIBLE_MS).div_euclid(1000) - DAY_S;
+        let now_s = valid_from_s(house);
         let (key, made_s, pem) = match stored(house)? {
             Some(stored) => stored,
             None => make_authority(house, now_s).await?,
         };
         let issuer_params = authority_params(&key, made_s)?;
         let authority = Issuer::new(issuer_params, key);
-        let own = Key::generate()?;
-        let mut params = params(names, "Hob hub", &own, now_s, CERTIFICATE_DAYS)?;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&own, &authority).map_err(|e| e.to_string())?;
-        let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.pkcs8()?));
+        let present = RwLock::new(issue(&authority, &names, &provider, now_s)?);
+        let house = house.clone();
+        let certificates = Certificates { house, authority, names, provider: provider.clone(), present };
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| e.to_string())?
             .with_no_client_auth()
-            .with_single_cert(chain, private)
-            .map_err(|e| e.to_string())?;
+            .with_cert_resolver(Arc::new(certificates));
         Ok(Tls { acceptor: TlsAcceptor::from(Arc::new(config)), authority_pem: pem })
     }
 }
