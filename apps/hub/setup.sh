@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs what the hub's tests need besides Rust: curl, the second opinion on HTTPS, and mosquitto, the MQTT broker. Does
-# nothing where they are there.
+# Installs what the hub's tests need besides Rust: curl, the second opinion on HTTPS, mosquitto, the MQTT broker, and openssl,
+# which makes the broker's certificates. Does nothing where they are there.
 set -eu
 missing=""
 command -v curl >/dev/null 2>&1 || missing="$missing curl"
+command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 PATH="$PATH:/usr/sbin" command -v mosquitto >/dev/null 2>&1 || missing="$missing mosquitto"
 [ -z "$missing" ] && exit 0
 if [ "$(id -u)" -ne 0 ]; then

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use support::*;
 
 const PORT: u16 = 18_830;
+const TLS_PORT: u16 = 18_883;
 
 /// A broker on an address that no other test has.
 struct Broker {
@@ -42,6 +43,44 @@ impl Broker {
         std::fs::write(&config, text).unwrap();
         std::fs::write(scratch.0.join("secret"), "secret\n").unwrap();
         Broker { child: Broker::spawn(&config), address, config }
+    }
+
+    /// Lets the broker speak TLS as well, under an authority that is made here, and one that has nothing to do with it.
+    fn with_tls(&mut self, scratch: &Scratch) {
+        let at = |name: &str| scratch.0.join(name).display().to_string();
+        let openssl = |arguments: &str| {
+            let done = Command::new("openssl").args(arguments.split(' ')).stderr(Stdio::null()).output();
+            assert!(done.expect("openssl: see apps/hub/setup.sh").status.success(), "{arguments}");
+        };
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30";
+        for name in ["ca", "stranger"] {
+            let (key_file, out) = (at(&format!("{name}.key")), at(&format!("{name}.pem")));
+            openssl(&format!("req -x509 {key} -keyout {key_file} -out {out} -subj /CN={name}"));
+        }
+        let (request, server) = (at("server.csr"), at("server.key"));
+        openssl(
+            &format!("req {key} -keyout {server} -out {request} -subj /CN=broker").replace("-days 30 ", ""),
+        );
+        let names = scratch.0.join("names");
+        std::fs::write(&names, format!("subjectAltName=IP:{}\n", self.address)).unwrap();
+        openssl(&format!(
+            "x509 -req -in {request} -CA {} -CAkey {} -CAcreateserial -days 30 -extfile {} -out {}",
+            at("ca.pem"),
+            at("ca.key"),
+            names.display(),
+            at("server.pem")
+        ));
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&server, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let mut text = std::fs::read_to_string(&self.config).unwrap();
+        text.push_str(&format!(
+            "listener {TLS_PORT} {}\ncertfile {}\nkeyfile {server}\n",
+            self.address,
+            at("server.pem")
+        ));
+        std::fs::write(&self.config, text).unwrap();
+        self.stop();
+        self.again();
     }
 
     fn spawn(config: &std::path::Path) -> Child {
@@ -259,4 +298,49 @@ async fn devices_of_others_wait_in_the_inbox_then_report_and_obey() {
             .is_some_and(|reason| reason.contains("took"))
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_is_spoken_to_over_tls_and_only_if_it_is_vouched_for() {
+    let scratch = Scratch::new("mqtt-tls");
+    let mut broker = Broker::start(&scratch);
+    broker.with_tls(&scratch);
+    let mut config = with_broker(&scratch, &broker);
+    config.modules.mqtt.broker = Some(format!("mqtts://{}:{TLS_PORT}", broker.address));
+    let other = Other::join(&broker);
+    let reason = async |hub: &hub::Running| {
+        get(hub.http, "/api/mqtt").await.json()["reason"].as_str().unwrap_or_default().to_string()
+    };
+    // By nobody's word, and by a stranger's.
+    for authority in [None, Some("stranger.pem")] {
+        config.modules.mqtt.authority = authority.map(|name| scratch.0.join(name));
+        let hub = start(&config).await;
+        if hub_tls::missing_feature().is_some() {
+            return;
+        }
+        until("it is refused", SOON, async || reason(&hub).await.contains("UnknownIssuer")).await;
+        hub.stop().await;
+    }
+    assert_eq!(other.last("hob/status"), None, "nothing was said to a broker that nobody vouches for");
+    config.modules.mqtt.authority = Some(scratch.0.join("ca.pem"));
+    let hub = start(&config).await;
+    let (_node, relays) = irrigation(&config, 1, "n1", None);
+    other.hears("hob/status", "online").await;
+    other.hears("hob/dwn-2en1-2evalve_a/state", "closed").await;
+    other.say("hob/dwn-2en1-2evalve_a/set", "OPEN", false).await;
+    until("the valve obeys", SOON, async || relays.now() == 1).await;
+    // The broker goes and comes: the way is found again.
+    broker.stop();
+    until("the broker is missed", SOON, async || !reason(&hub).await.is_empty()).await;
+    broker.again();
+    until("the broker is found again", AT_LAST, async || {
+        get(hub.http, "/api/mqtt").await.json()["connected"] == true
+    })
+    .await;
+    // A wrong password is of no use under TLS either.
+    hub.stop().await;
+    std::fs::write(scratch.0.join("secret"), "guess\n").unwrap();
+    let hub = start(&config).await;
+    until("the password is refused", SOON, async || !reason(&hub).await.is_empty()).await;
+    assert_eq!(get(hub.http, "/api/mqtt").await.json()["connected"], false);
 }

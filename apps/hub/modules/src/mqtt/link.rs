@@ -1,6 +1,9 @@
 //! The connection to the broker: one task that keeps it, and hands over what comes.
 
+use super::tunnel::{Trouble, Tunnel};
 use rumqttc::{AsyncClient, Event, EventLoop, Incoming, LastWill, MqttOptions, QoS};
+use rustls::ClientConfig;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -34,6 +37,8 @@ pub(super) enum News {
 pub(super) struct Broker {
     pub host: String,
     pub port: u16,
+    /// Whom to trust, when the connection is to be encrypted.
+    pub tls: Option<Arc<ClientConfig>>,
     pub login: Option<(String, String)>,
     pub client_id: String,
     /// Where "offline" is said when the hub is lost.
@@ -41,8 +46,25 @@ pub(super) struct Broker {
 }
 
 /// Keeps a connection as long as `tasks` live.
-pub(super) fn connect(broker: &Broker, tasks: &mut JoinSet<()>) -> (AsyncClient, mpsc::Receiver<News>) {
-    let mut options = MqttOptions::new(&broker.client_id, &broker.host, broker.port);
+///
+/// # Errors
+/// In words: the way to an encrypted broker could not be made.
+pub(super) fn connect(
+    broker: &Broker,
+    tasks: &mut JoinSet<()>,
+) -> Result<(AsyncClient, mpsc::Receiver<News>), String> {
+    let trouble = Trouble::default();
+    let (host, port) = match &broker.tls {
+        None => (broker.host.clone(), broker.port),
+        Some(tls) => {
+            let (tls, trouble) = (tls.clone(), trouble.clone());
+            let tunnel = Tunnel { host: broker.host.clone(), port: broker.port, tls, trouble };
+            let door =
+                tunnel.open(tasks).map_err(|error| format!("no way to an encrypted broker: {error}"))?;
+            (door.ip().to_string(), door.port())
+        }
+    };
+    let mut options = MqttOptions::new(&broker.client_id, host, port);
     options.set_keep_alive(Duration::from_secs(30));
     options.set_max_packet_size(MESSAGE_BYTES, MESSAGE_BYTES);
     options.set_last_will(LastWill::new(&broker.status_topic, "offline", QoS::AtLeastOnce, true));
@@ -51,11 +73,11 @@ pub(super) fn connect(broker: &Broker, tasks: &mut JoinSet<()>) -> (AsyncClient,
     }
     let (client, events) = AsyncClient::new(options, REQUESTS);
     let (tell, news) = mpsc::channel(WAITING);
-    tasks.spawn(keep(events, tell));
-    (client, news)
+    tasks.spawn(keep(events, tell, trouble));
+    Ok((client, news))
 }
 
-async fn keep(mut events: EventLoop, tell: mpsc::Sender<News>) {
+async fn keep(mut events: EventLoop, tell: mpsc::Sender<News>, trouble: Trouble) {
     let mut pause = FIRST_PAUSE;
     let mut dropped = 0_u64;
     loop {
@@ -70,7 +92,7 @@ async fn keep(mut events: EventLoop, tell: mpsc::Sender<News>) {
                 is_retained: message.retain,
             },
             Ok(_) => continue,
-            Err(error) => News::Lost(error.to_string()),
+            Err(error) => News::Lost(trouble.take().unwrap_or_else(|| error.to_string())),
         };
         let is_lost = matches!(news, News::Lost(_));
         // Messages are dropped rather than waited with: the module may be waiting for this task to take its own. News of

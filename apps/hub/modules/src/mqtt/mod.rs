@@ -12,6 +12,7 @@ mod link;
 mod offer;
 mod outward;
 mod template;
+mod tunnel;
 
 use found::{Announced, Remote};
 use house::function::Right;
@@ -26,8 +27,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -35,8 +36,10 @@ use tokio::task::JoinSet;
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// `host` or `host:port` (1883) of the broker. None: no MQTT.
+    /// `host` or `host:port` (1883) of the broker, `mqtts://host` or `mqtts://host:port` (8883) for TLS. None: no MQTT.
     pub broker: Option<String>,
+    /// A PEM file with the authority that vouches for the broker, besides those that this machine knows.
+    pub authority: Option<PathBuf>,
     pub user: Option<String>,
     /// A file whose first line is the password.
     pub password_file: Option<PathBuf>,
@@ -54,6 +57,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             broker: None,
+            authority: None,
             user: None,
             password_file: None,
             base: "hob".into(),
@@ -84,13 +88,23 @@ impl Mqtt {
     }
 
     fn broker(&self, address: &str) -> Result<Broker, String> {
-        let (host, port) = match address.rsplit_once(':') {
+        let (is_secure, place) = match address.split_once("://") {
+            None | Some(("mqtt", _)) => (false, address.trim_start_matches("mqtt://")),
+            Some(("mqtts", place)) => (true, place),
+            Some(_) => return Err(format!("broker {address:?}: mqtt:// or mqtts:// is known")),
+        };
+        let (host, port) = match place.rsplit_once(':') {
             Some((host, port)) => {
                 (host, port.parse().map_err(|_| format!("broker {address:?} has no port number"))?)
             }
-            None => (address, 1883),
+            None => (place, if is_secure { 8883 } else { 1883 }),
         };
-        let Settings { user, password_file, base, .. } = &self.settings;
+        let Settings { user, password_file, base, authority, .. } = &self.settings;
+        let tls = match (is_secure, authority) {
+            (true, authority) => Some(Arc::new(hub_tls::client(authority.as_deref())?)),
+            (false, None) => None,
+            (false, Some(_)) => return Err("an authority is of use only with broker = \"mqtts://..\"".into()),
+        };
         let password = match password_file {
             None => String::new(),
             Some(file) => crate::secret(file)?,
@@ -102,6 +116,7 @@ impl Mqtt {
         Ok(Broker {
             host: host.to_string(),
             port,
+            tls,
             login: user.clone().map(|user| (user, password)),
             // A hub that comes back takes its connection over.
             client_id: format!("hob-hub-{base}"),
@@ -131,10 +146,11 @@ impl Module for Mqtt {
                 },
                 EVENTS,
             );
-            let (client, news) = link::connect(&broker, &mut tasks);
+            let (client, news) = link::connect(&broker, &mut tasks)?;
             let (order, orders) = mpsc::channel(COMMANDS);
             let is_connected = Arc::new(AtomicBool::new(false));
-            register(&room, &order, &is_connected);
+            let lost = Lost::default();
+            register(&room, &order, &is_connected, &lost);
             room.armed();
             let bridge = Bridge {
                 topics: Topics {
@@ -147,6 +163,7 @@ impl Module for Mqtt {
                 client,
                 order,
                 is_connected,
+                lost,
                 offered: BTreeMap::new(),
                 announced: BTreeMap::new(),
                 remotes: BTreeMap::new(),
@@ -178,6 +195,9 @@ enum Request {
     Publish(Order),
 }
 
+/// Why there is no connection.
+type Lost = Arc<Mutex<Option<String>>>;
+
 /// Between the house and the broker.
 struct Bridge {
     topics: Topics,
@@ -187,6 +207,7 @@ struct Bridge {
     client: AsyncClient,
     order: mpsc::Sender<Order>,
     is_connected: Arc<AtomicBool>,
+    lost: Lost,
     /// Entities that others were told of, and the topics that say so.
     offered: BTreeMap<String, [String; 3]>,
     /// Which device a discovery topic announced, and its entities, so that an empty message takes them away again.
@@ -256,6 +277,7 @@ impl Bridge {
     fn connected(&mut self) {
         tracing::info!(broker = self.address, "connected to the broker");
         self.is_connected.store(true, Ordering::Relaxed);
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.requests.clear();
         if self.settings.find || self.settings.offer {
             self.requests.push_back(Request::Subscribe(format!("{}/#", self.topics.discovery)));
@@ -275,6 +297,7 @@ impl Bridge {
         if self.is_connected.swap(false, Ordering::Relaxed) {
             tracing::warn!(broker = self.address, reason, "the broker is lost");
         }
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_string());
         for device in self.accepted() {
             self.room.unavailable(&device, &format!("no connection to the broker: {reason}"));
         }
@@ -295,12 +318,18 @@ impl Bridge {
     }
 }
 
-fn register(room: &Room, order: &mpsc::Sender<Order>, is_connected: &Arc<AtomicBool>) {
-    let connected = is_connected.clone();
-    let state = Function::new(Method::Get, "/api/mqtt", "Whether the broker is connected", move |_, _| {
-        let connected = connected.load(Ordering::Relaxed);
-        Box::pin(async move { Ok(Reply::json(json!({ "connected": connected }))) })
-    });
+fn register(room: &Room, order: &mpsc::Sender<Order>, is_connected: &Arc<AtomicBool>, lost: &Lost) {
+    let (connected, lost) = (is_connected.clone(), lost.clone());
+    let state = Function::new(
+        Method::Get,
+        "/api/mqtt",
+        "Whether the broker is connected, and why not",
+        move |_, _| {
+            let connected = connected.load(Ordering::Relaxed);
+            let reason = lost.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            Box::pin(async move { Ok(Reply::json(json!({"connected": connected, "reason": reason}))) })
+        },
+    );
     room.function(None, state);
     let (order, connected) = (order.clone(), is_connected.clone());
     let schema = json!({"type": "object", "required": ["topic"], "properties": {
