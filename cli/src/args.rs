@@ -69,7 +69,7 @@ pub struct Run {
     /// The processor model [default: max, or host under KVM]
     #[arg(long, value_name = "MODEL")]
     pub cpu: Option<String>,
-    /// Standard input of the command: a file, or - for this program's [default: the terminal, else nothing]
+    /// Standard input of the command: a file, or - to read this program's to its end first [default: this program's]
     #[arg(long, value_name = "FILE", requires = "job")]
     pub input: Option<PathBuf>,
     /// Stop before the first instruction and wait for gdb

@@ -1,26 +1,38 @@
 //! The machine's job: one program that the kernel starts as process 1, and whose end is the end of the machine.
 //!
 //! Hob reads it from the file named by `hob.job=` on the kernel's command line. The file is a sequence of fields, each
-//! ended by a zero byte: `hob-job 1`, the working directory, the file that is standard input (empty: the console), the
-//! console's first mode (`raw` or `cooked`), the number of arguments, the arguments, the number of environment entries,
+//! ended by a zero byte: `hob-job 1`, the working directory, the file that is standard input (empty: the console; `host:`:
+//! what the host passes on), the console's first mode (`raw` or `cooked`), the number of arguments, the arguments, the number of environment entries,
 //! the entries as `NAME=VALUE`. No field needs quoting, and an argument may be empty.
 
 use std::fmt::Write;
 
 /// Where the job lies in the initramfs, without the leading slash.
 pub const PATH: &str = "etc/hob/job";
-/// Where the job's standard input lies when it is not the console.
+/// Where the bytes of the job's standard input lie.
 pub const INPUT_PATH: &str = "etc/hob/input";
+const INPUT_FILE: &str = "/etc/hob/input";
 /// Where the script lies that starts the job on a kernel which does not know `hob.job=`.
 pub const SCRIPT_PATH: &str = "etc/hob/start";
+
+/// Where a job's standard input comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The console, as the standard output.
+    Console,
+    /// These bytes, in a file.
+    Bytes(Vec<u8>),
+    /// The host: it passes its own on while the job runs. Only Hob knows this.
+    Host,
+}
 
 /// A program to run with its arguments and its whole environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// The working directory.
     pub folder: String,
-    /// The bytes of standard input; the console when absent.
-    pub input: Option<Vec<u8>>,
+    /// Standard input.
+    pub input: Input,
     /// The console passes every byte unchanged, as cfmakeraw(3) sets it; otherwise it edits lines and echoes.
     pub is_console_raw: bool,
     /// The program and its arguments. A program without a slash is looked up in the environment's PATH.
@@ -34,7 +46,7 @@ impl Job {
     pub fn new(arguments: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self {
             folder: "/".into(),
-            input: None,
+            input: Input::Console,
             is_console_raw: true,
             arguments: arguments.into_iter().map(Into::into).collect(),
             environment: vec![
@@ -54,18 +66,17 @@ impl Job {
         };
         field("hob-job 1");
         field(&self.folder);
-        field(&self.input_path());
+        field(match self.input {
+            Input::Console => "",
+            Input::Bytes(_) => INPUT_FILE,
+            Input::Host => "host:",
+        });
         field(if self.is_console_raw { "raw" } else { "cooked" });
         for list in [&self.arguments, &self.environment] {
             field(&list.len().to_string());
             list.iter().for_each(|entry| field(entry));
         }
         bytes
-    }
-
-    /// The guest's path of standard input, empty for the console.
-    fn input_path(&self) -> String {
-        self.input.as_ref().map_or(String::new(), |_| format!("/{INPUT_PATH}"))
     }
 
     /// A shell script that does as process 1 of any Linux what Hob does with the job file: mounts, a console that
@@ -88,8 +99,8 @@ impl Job {
         for argument in &self.arguments {
             let _ = write!(script, " {}", quote(argument));
         }
-        if self.input.is_some() {
-            let _ = write!(script, " </{INPUT_PATH}");
+        if let Input::Bytes(_) = self.input {
+            let _ = write!(script, " <{INPUT_FILE}");
         }
         // A shell's status says 128 + the signal; wait(2) has the signal in the low byte and the status above it.
         script.push_str(
@@ -114,7 +125,7 @@ mod tests {
     fn the_job_file_keeps_empty_arguments_spaces_and_quotes() {
         let job = Job {
             folder: "/tmp".into(),
-            input: None,
+            input: Input::Console,
             is_console_raw: false,
             arguments: vec!["echo".into(), String::new(), "a 'b' \"c\"\n".into()],
             environment: vec!["A=1 2".into()],

@@ -22,6 +22,8 @@ pub enum Record {
     Result { name: String, verdict: Verdict, message: String },
     /// `refused MESSAGE`: the job could not be started.
     Refused(String),
+    /// `input`: the job takes what the host passes on as standard input.
+    Input,
     /// `exit STATUS`: the job ended with this status of wait(2).
     Exit(i32),
     /// `counter NAME VALUE`.
@@ -46,6 +48,7 @@ impl Record {
             "hob-report" => rest.parse().map_or_else(|_| unknown(), Self::Version),
             "begin" => Self::Begin(rest.to_owned()),
             "result" => parse_result(rest).unwrap_or_else(unknown),
+            "input" if rest.is_empty() => Self::Input,
             "exit" => rest.parse().map_or_else(|_| unknown(), Self::Exit),
             "counter" => parse_counter(rest).unwrap_or_else(unknown),
             "refused" => Self::Refused(rest.to_owned()),

@@ -13,12 +13,12 @@ use abi::termios::{InputFlags, LocalFlags, OutputFlags, Termios, Winsize};
 use drivers::report;
 use files::terminal::Terminal;
 use files::{Context, Credentials, Kind, Lookup, MountNamespace, OpenHow, Transfer};
-use linux::{Config, Machinery, StartError};
+use linux::{Config, Input, Machinery, StartError};
 use machine::frame::{self, Owner};
 use machine::sync::Once;
 use memory::KernelSink;
 
-use crate::{end, log, options};
+use crate::{end, input, log, options};
 
 /// What a shell says of a program that is not there, and of one that cannot be run.
 const STATUS_NOT_FOUND: u32 = 127 << 8;
@@ -42,23 +42,32 @@ pub fn set_console(terminal: Arc<Terminal>) {
     let _ = CONSOLE.set(terminal);
 }
 
-/// A line from the host: `winsize ROWS COLUMNS`.
-pub fn host_says(line: &str) {
-    let mut words = line.split_ascii_whitespace();
-    let (name, rows, columns) = (words.next(), words.next(), words.next());
-    let number = |word: Option<&str>| word.and_then(|word| word.parse().ok());
-    match (name, number(rows), number(columns), CONSOLE.get()) {
-        (Some("winsize"), Some(ws_row), Some(ws_col), Some(console)) => {
-            console.set_window(Winsize { ws_row, ws_col, ..console.window() });
-        }
+/// A line from the host: `winsize ROWS COLUMNS`, or a piece of standard input. Whether it was taken.
+pub fn host_says(line: &str) -> bool {
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    match word {
+        "input" => return input::take(rest),
+        "input-end" => input::end(),
+        "winsize" => match (options::parse_window(&rest.replace(' ', "x")), CONSOLE.get()) {
+            (Some(window), Some(console)) => {
+                console.set_window(Winsize {
+                    ws_row: window.ws_row,
+                    ws_col: window.ws_col,
+                    ..console.window()
+                });
+            }
+            _ => kernel_log::warn!("the host told a window's size badly: {line}"),
+        },
         _ => kernel_log::warn!("the host said something unknown: {line}"),
     }
+    true
 }
 
 /// A job, as its file describes it.
 #[derive(Debug, Default)]
 struct Job {
     directory: Vec<u8>,
+    /// A path, or `host:`; none for the console.
     input: Option<Vec<u8>>,
     is_raw: bool,
     arguments: Vec<Vec<u8>>,
@@ -220,6 +229,16 @@ pub fn start(namespace: Arc<MountNamespace>) {
     if let Some(console) = CONSOLE.get().filter(|_| job.is_raw) {
         console.set_termios(raw(console.termios()));
     }
+    let input = match job.input.as_deref() {
+        Some(b"host:") => match input::start() {
+            Ok(file) => Some(Input::File(file)),
+            Err(error) => {
+                refused(&format!("the host's standard input: {}", error.description()), STATUS_NOT_RUN)
+            }
+        },
+        Some(path) => Some(Input::Path(path.to_vec())),
+        None => None,
+    };
     machine::heap::trim();
     // Called once.
     let _ = BEFORE.set(Before { frames: used_frames(), threads: threads::count() - 1 });
@@ -232,7 +251,7 @@ pub fn start(namespace: Arc<MountNamespace>) {
         directory: job.directory,
         namespace: Arc::clone(&namespace),
         console: CONSOLE.get().map(|_| b"/dev/console".to_vec()),
-        input: job.input,
+        input,
         controls_console: options.job.is_some(),
         traces: options.traces,
         machinery: &END,

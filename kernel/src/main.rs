@@ -10,6 +10,7 @@
 //! | `log` | lines on the console, and the log that programs read |
 //! | `root` | the first file system: the initramfs unpacked, /proc, /dev and the like mounted |
 //! | `job` | what is started first, as the host of an emulator describes it |
+//! | `input` | the job's standard input, where the host passes its own on |
 //! | `end` | the end of the machine: off, again, halt, panic |
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -18,6 +19,7 @@
 extern crate alloc;
 
 mod end;
+mod input;
 mod job;
 mod light;
 mod log;
@@ -27,7 +29,7 @@ mod root;
 #[cfg(target_os = "none")]
 machine::entry!(main);
 
-/// Called by the machine, on the processor that booted, on the boot stack. What can be done before there are threads
+/// Called by the machine, on the processor that booted. What can be done before there are threads
 /// is done here; the rest is a thread like any other.
 fn main() {
     kernel_log::init();

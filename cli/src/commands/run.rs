@@ -1,9 +1,9 @@
 //! `./hob run`: a shell in the user's terminal, or one command whose exit status becomes this program's.
 
 use crate::args::Run;
-use crate::emulator::{Boot, Console, Ended, Machine};
+use crate::emulator::{Boot, Console, Ended, Machine, running};
 use crate::initramfs::{self, tree::Tree};
-use crate::job::Job;
+use crate::job::{Input, Job};
 use crate::kernel_image::{self, Kernel};
 use crate::progress::{Step, say};
 use crate::report::shell_status;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 pub fn run(workspace: &Workspace, arguments: &Run) -> Result<ExitCode> {
     let profile = if arguments.release { Profile::Release } else { Profile::Debug };
     let kernel = kernel_image::choose(workspace, profile, arguments.kernel.as_deref())?;
-    let job = make_job(arguments)?;
+    let job = make_job(arguments, kernel.is_hob)?;
     let step = Step::new("making the initramfs");
     let folder =
         tempfile::Builder::new().prefix("hob-run-").tempdir().context("cannot make a temporary folder")?;
@@ -32,13 +32,14 @@ pub fn run(workspace: &Workspace, arguments: &Run) -> Result<ExitCode> {
         let script = gdb_script(workspace, &kernel)?;
         say(format!("waiting for gdb: gdb -x {}", script.display()));
     }
+    let input = job.as_ref().filter(|job| job.input == Input::Host).map(|_| Box::new(std::io::stdin()) as _);
     let machine = describe(arguments, &kernel, job.is_some(), initramfs);
-    let ended = start_and_wait(&machine)?;
+    let ended = start_and_wait(&machine, input)?;
     Ok(conclude(&ended, job.is_some(), arguments.verbose))
 }
 
 /// The job that the command line asks for, if it asks for one.
-fn make_job(arguments: &Run) -> Result<Option<Job>> {
+fn make_job(arguments: &Run, is_hob: bool) -> Result<Option<Job>> {
     if arguments.job.is_empty() {
         return Ok(None);
     }
@@ -49,8 +50,11 @@ fn make_job(arguments: &Run) -> Result<Option<Job>> {
     }
     job.is_console_raw = !terminal::is_interactive();
     job.input = match &arguments.input {
-        Some(file) => Some(read_input(file)?),
-        None => job.is_console_raw.then(Vec::new),
+        Some(file) => Input::Bytes(read_input(file)?),
+        None if terminal::is_interactive() => Input::Console,
+        None if is_hob => Input::Host,
+        // Another kernel does not know how to ask for it.
+        None => Input::Bytes(Vec::new()),
     };
     Ok(Some(job))
 }
@@ -87,7 +91,11 @@ fn make_initramfs(arguments: &Run, job: Option<&Job>) -> Result<Vec<u8>> {
 fn describe(arguments: &Run, kernel: &Kernel, has_job: bool, initramfs: PathBuf) -> Machine {
     let processors = arguments.smp.unwrap_or_else(host_processors);
     let boot = Boot::Kernel { kernel: kernel.file.clone(), initramfs: Some(initramfs) };
-    let console = if terminal::is_interactive() { Console::Terminal } else { Console::Stdio };
+    let console = match (terminal::is_interactive(), has_job) {
+        (true, _) => Console::Terminal,
+        (false, true) => Console::Output,
+        (false, false) => Console::Stdio,
+    };
     let mut machine = Machine::new(boot)
         .board(arguments.machine)
         .smp(processors)
@@ -124,10 +132,10 @@ fn host_processors() -> u32 {
 }
 
 /// Runs the machine to its end. The terminal is put back as it was, whatever QEMU did to it.
-fn start_and_wait(machine: &Machine) -> Result<Ended> {
+fn start_and_wait(machine: &Machine, input: Option<running::Input>) -> Result<Ended> {
     let _saved = terminal::Saved::take();
-    let running = machine.start()?;
-    terminal::follow_size(running.window()?)?;
+    let running = machine.start_with(input)?;
+    terminal::follow_size(running.window())?;
     running.wait()
 }
 

@@ -30,6 +30,8 @@ pub enum Console {
     Terminal,
     /// Standard input and output, every byte unchanged.
     Stdio,
+    /// Standard output alone; nothing is typed.
+    Output,
     /// A socket that [`Running::console`] reads and writes.
     Socket,
 }

@@ -65,7 +65,7 @@ impl Machine {
                 options.pair("-chardev", "stdio,id=console,mux=on,signal=off");
                 options.pair("-mon", "chardev=console,mode=readline");
             }
-            Console::Stdio => options.pair("-chardev", "stdio,id=console,signal=on"),
+            Console::Stdio | Console::Output => options.pair("-chardev", "stdio,id=console,signal=on"),
             Console::Socket => {
                 options.pair("-chardev", socket("console", &sockets.join("console")));
             }

@@ -3,6 +3,7 @@
 use super::{Console, Machine};
 use crate::prerequisites::{self, QEMU};
 use crate::process;
+use crate::progress::say;
 use crate::report::{Record, Report};
 use crate::terminal::Size;
 use anyhow::{Context, Result, bail};
@@ -15,6 +16,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
+/// The way to the machine's second serial port, line by line.
+type ToReport = Arc<Mutex<UnixStream>>;
+
+/// What the host passes on as standard input.
+pub type Input = Box<dyn Read + Send>;
+
+/// Bytes of standard input in a line to the machine: it takes lines of up to 256 bytes, two for each of these.
+const INPUT_CHUNK: usize = 120;
+
 /// A started machine. Dropping it ends QEMU.
 #[derive(Debug)]
 pub struct Running {
@@ -22,7 +32,7 @@ pub struct Running {
     started: Instant,
     report: Arc<Mutex<Report>>,
     reader: Option<JoinHandle<()>>,
-    to_report: UnixStream,
+    to_report: ToReport,
     console: Option<UnixStream>,
     errors: Option<JoinHandle<String>>,
     _sockets: TempDir,
@@ -66,6 +76,11 @@ impl Ended {
 impl Machine {
     /// Starts QEMU.
     pub fn start(&self) -> Result<Running> {
+        self.start_with(None)
+    }
+
+    /// Starts QEMU, and passes `input` on when the machine's job asks for it.
+    pub fn start_with(&self, input: Option<Input>) -> Result<Running> {
         let qemu = prerequisites::find(QEMU)?;
         let sockets =
             tempfile::Builder::new().prefix("hob-").tempdir().context("cannot make a temporary folder")?;
@@ -81,6 +96,9 @@ impl Machine {
         command.args(["--pdeathsig", "TERM", "--"]).arg(qemu).args(self.options(sockets.path()));
         if console_listener.is_some() {
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        }
+        if self.console == Console::Output {
+            command.stdin(Stdio::null());
         }
         let started = Instant::now();
         let mut child = command.spawn().context("cannot start QEMU")?;
@@ -106,9 +124,11 @@ impl Machine {
             }
         };
         let report = Arc::new(Mutex::new(Report::default()));
+        let from_report = to_report.try_clone()?;
+        let to_report = Arc::new(Mutex::new(to_report));
         let reader = std::thread::spawn({
-            let (stream, report) = (to_report.try_clone()?, Arc::clone(&report));
-            move || read_report(stream, &report)
+            let (to_report, report) = (Arc::clone(&to_report), Arc::clone(&report));
+            move || read_report(from_report, &report, &to_report, input)
         });
         Ok(Running {
             child,
@@ -143,14 +163,52 @@ fn accept(listener: &UnixListener, child: &mut Child) -> Result<UnixStream> {
     }
 }
 
-fn read_report(stream: UnixStream, report: &Mutex<Report>) {
+fn read_report(stream: UnixStream, report: &Mutex<Report>, to_report: &ToReport, mut input: Option<Input>) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
         let record = Record::parse(&String::from_utf8_lossy(&line));
+        if record == Record::Input
+            && let Some(input) = input.take()
+        {
+            let to_report = Arc::clone(to_report);
+            // Ends with the input or with the machine; nobody waits for it, since a read may have no end.
+            std::thread::spawn(move || pass_on(input, &to_report));
+        }
         report.lock().unwrap_or_else(PoisonError::into_inner).push(record);
         line.clear();
     }
+}
+
+/// Passes standard input on to the machine, to its end: `input BYTES` in hexadecimal, then `input-end`. The machine takes a
+/// line when it has room, so this waits for the job to read.
+fn pass_on(mut input: Input, to_report: &ToReport) {
+    let mut bytes = [0; INPUT_CHUNK];
+    loop {
+        let count = match input.read(&mut bytes) {
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => {
+                say(format!("cannot read standard input: {error}"));
+                0
+            }
+        };
+        let line = match &bytes[..count] {
+            [] => String::from("input-end\n"),
+            read => {
+                let digits: String = read.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("input {digits}\n")
+            }
+        };
+        // The machine may have ended, and the job with it.
+        if send(to_report, &line).is_err() || count == 0 {
+            return;
+        }
+    }
+}
+
+fn send(to_report: &ToReport, line: &str) -> std::io::Result<()> {
+    to_report.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
 }
 
 impl Running {
@@ -176,8 +234,8 @@ impl Running {
     }
 
     /// A sender of the user's window size to the guest, for use from another thread.
-    pub fn window(&self) -> Result<Window> {
-        Ok(Window { to_report: self.to_report.try_clone()? })
+    pub fn window(&self) -> Window {
+        Window { to_report: Arc::clone(&self.to_report) }
     }
 
     /// Waits until the machine has turned itself off.
@@ -213,12 +271,12 @@ impl Drop for Running {
 /// Tells the guest about the user's window.
 #[derive(Debug)]
 pub struct Window {
-    to_report: UnixStream,
+    to_report: ToReport,
 }
 
 impl Window {
     /// Sends `winsize ROWS COLUMNS` on the second serial port.
     pub fn send(&mut self, size: Size) -> std::io::Result<()> {
-        writeln!(self.to_report, "winsize {} {}", size.rows, size.columns)
+        send(&self.to_report, &format!("winsize {} {}\n", size.rows, size.columns))
     }
 }

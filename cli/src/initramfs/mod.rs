@@ -2,7 +2,7 @@
 
 pub mod tree;
 
-use crate::job::{self, Job};
+use crate::job::{self, Input, Job};
 use crate::prerequisites;
 use anyhow::{Context, Result};
 use formats::cpio::{Device, Metadata, Writer};
@@ -64,7 +64,7 @@ pub fn add_program(tree: &mut Tree, program: &Path) -> Result<()> {
 pub fn add_job(tree: &mut Tree, job: &Job) {
     tree.file(job::PATH, job.encode());
     tree.program(job::SCRIPT_PATH, job.script());
-    if let Some(input) = &job.input {
+    if let Input::Bytes(input) = &job.input {
         tree.file(job::INPUT_PATH, input.clone());
     }
 }

@@ -6,6 +6,7 @@ use super::machine_run::{self, Finished, Surroundings};
 use super::shared::Shared;
 use super::transcript::tail;
 use crate::commands::image;
+use crate::emulator::running::Input;
 use crate::emulator::{Board, Boot, Firmware, Machine, MemorySize};
 use crate::initramfs;
 use crate::job::{self, Job};
@@ -33,6 +34,7 @@ pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
     }
     cases.push(Case::test("boot/24-mebibytes", with(shared, starts_in_24_mebibytes)));
     cases.push(Case::test("boot/missing-processor", with(shared, goes_on_without_a_processor)));
+    cases.push(Case::test("boot/input", with(shared, passes_standard_input_on)));
     cases.push(Case::test("boot/exit-status", with(shared, passes_exit_statuses_on)));
     cases.push(Case::test("boot/refused-programs", with(shared, says_why_a_program_cannot_be_started)));
     cases.push(Case::test("boot/missing-initramfs", with(shared, |shared| refuses(shared, None))));
@@ -60,7 +62,7 @@ fn with(
 
 fn run(shared: &Shared, arguments: &[&str], surroundings: &Surroundings) -> Result<Finished> {
     let mut job = Job::new(arguments.iter().copied());
-    job.input = Some(Vec::new());
+    job.input = job::Input::Bytes(Vec::new());
     machine_run::job(shared, shared.tree()?, &job, surroundings)
 }
 
@@ -84,6 +86,35 @@ fn goes_on_without_a_processor(shared: &Shared) -> Result<()> {
     let output = String::from_utf8_lossy(&finished.transcript.output);
     let is_reported = output.contains("the processor with APIC id 77 did not start");
     ensure!(output.starts_with("2\n") && is_reported, "{output}\n{}", finished.last_words());
+    Ok(())
+}
+
+/// What the host reads is the job's standard input: every byte once and in order, to the end; also when the job reads
+/// late, not at all, or no further.
+fn passes_standard_input_on(shared: &Shared) -> Result<()> {
+    let bytes: Vec<u8> =
+        (0..30_000_u32).map(|number| (number.wrapping_mul(0x9e37_79b1) >> 24) as u8).collect();
+    let endless = || Box::new(std::io::repeat(b'y')) as Input;
+    for (script, input, expected) in [
+        ("cat", Box::new(std::io::Cursor::new(bytes.clone())) as Input, bytes.as_slice()),
+        ("sleep 1; wc -c", Box::new(std::io::Cursor::new(bytes.clone())), b"30000\n"),
+        ("cat", Box::new(std::io::empty()), b""),
+        ("head -c 5000 | wc -c", endless(), b"5000\n"),
+        ("exec <&-; echo closed", endless(), b"closed\n"),
+    ] {
+        let mut job = Job::new(["sh", "-c", script]);
+        job.input = job::Input::Host;
+        let finished =
+            machine_run::job_with(shared, shared.tree()?, &job, &Surroundings::default(), Some(input))?;
+        let output = &finished.transcript.output;
+        ensure!(
+            output == expected,
+            "'{script}' gave {} bytes, expected {}\n{}",
+            output.len(),
+            expected.len(),
+            tail(output, 5)
+        );
+    }
     Ok(())
 }
 
@@ -152,7 +183,7 @@ fn starts_from_disc(shared: &Shared, firmware: Firmware) -> Result<()> {
     let disc = folder.path().join("hob.iso");
     let mut tree = shared.tree()?;
     let mut job = Job::new(["echo", "from a disc"]);
-    job.input = Some(Vec::new());
+    job.input = job::Input::Bytes(Vec::new());
     initramfs::add_job(&mut tree, &job);
     let words = format!("console=ttyS0 quiet hob.report=ttyS1 hob.job=/{}", job::PATH);
     image::make_iso(&shared.kernel()?.file, &initramfs::archive(&tree)?, &words, &disc)?;

@@ -9,7 +9,7 @@ use super::oracle;
 use super::shared::Shared;
 use super::transcript::{Transcript, difference};
 use crate::emulator::MemorySize;
-use crate::job::Job;
+use crate::job::{Input, Job};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -140,7 +140,7 @@ fn compare(shared: &Shared, entry: &Entry) -> Result<()> {
     }
     let mut job =
         Job::new(std::iter::once(format!("/bin/{}", entry.program)).chain(entry.args.iter().cloned()));
-    job.input = Some(entry.input.clone().into_bytes());
+    job.input = Input::Bytes(entry.input.clone().into_bytes());
     let memory =
         entry.memory.as_deref().map(str::parse::<MemorySize>).transpose().map_err(anyhow::Error::msg)?;
     let surroundings =

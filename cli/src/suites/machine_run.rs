@@ -2,6 +2,7 @@
 
 use super::shared::Shared;
 use super::transcript::{Transcript, tail};
+use crate::emulator::running::Input;
 use crate::emulator::{Board, Boot, Ended, Machine, MemorySize};
 use crate::initramfs::{self, tree::Tree};
 use crate::job::Job;
@@ -66,7 +67,18 @@ impl Finished {
 }
 
 /// Boots Hob with `tree` and `job` and waits for the job's end.
-pub fn job(shared: &Shared, mut tree: Tree, job: &Job, surroundings: &Surroundings) -> Result<Finished> {
+pub fn job(shared: &Shared, tree: Tree, job: &Job, surroundings: &Surroundings) -> Result<Finished> {
+    job_with(shared, tree, job, surroundings, None)
+}
+
+/// As [`job`]; passes `input` on, if the job asks for it.
+pub fn job_with(
+    shared: &Shared,
+    mut tree: Tree,
+    job: &Job,
+    surroundings: &Surroundings,
+    input: Option<Input>,
+) -> Result<Finished> {
     initramfs::add_job(&mut tree, job);
     let kernel = shared.kernel()?;
     let folder =
@@ -77,7 +89,7 @@ pub fn job(shared: &Shared, mut tree: Tree, job: &Job, surroundings: &Surroundin
     let boot = Boot::Kernel { kernel: kernel.file.clone(), initramfs: Some(file) };
     let machine =
         kernel.job_words().into_iter().fold(machine(boot, surroundings).word("quiet"), Machine::word);
-    let (output, ended) = run(&machine)?;
+    let (output, ended) = run_with(&machine, input)?;
     let Some(status) = ended.report.exit().filter(|_| ended.report.panic().is_none()) else {
         bail!("{}\n{}\n{}", ended.describe(), tail(&output, LAST_LINES), last_words(&ended));
     };
@@ -99,7 +111,11 @@ pub fn machine(boot: Boot, surroundings: &Surroundings) -> Machine {
 
 /// Runs a machine to its end and returns what it wrote to its console.
 pub fn run(machine: &Machine) -> Result<(Vec<u8>, Ended)> {
-    let mut running = machine.start()?;
+    run_with(machine, None)
+}
+
+fn run_with(machine: &Machine, input: Option<Input>) -> Result<(Vec<u8>, Ended)> {
+    let mut running = machine.start_with(input)?;
     let mut console = running.take_console().context("the machine has no console socket")?;
     let reader = std::thread::spawn(move || {
         let mut output = Vec::new();

@@ -5,7 +5,7 @@
 
 use super::transcript::Transcript;
 use crate::initramfs::tree::Tree;
-use crate::job::Job;
+use crate::job::{Input, Job};
 use crate::process;
 
 use crate::pseudoterminal::{self, Pseudoterminal};
@@ -35,7 +35,7 @@ pub fn run(tree: &Tree, job: &Job) -> Result<Transcript> {
     let root =
         tempfile::Builder::new().prefix("hob-linux-").tempdir().context("cannot make a temporary folder")?;
     tree.write_to(root.path())?;
-    if let Some(input) = &job.input {
+    if let Input::Bytes(input) = &job.input {
         let file = root.path().join(crate::job::INPUT_PATH);
         file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
         std::fs::write(&file, input).with_context(|| format!("cannot write {}", file.display()))?;

@@ -5,7 +5,7 @@ use super::machine_run::{self, Surroundings};
 use super::oracle;
 use super::shared::Shared;
 use super::transcript::difference;
-use crate::job::Job;
+use crate::job::{Input, Job};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +42,7 @@ fn compare(shared: &Shared, script: &Path) -> Result<()> {
     let text = std::fs::read(script).with_context(|| format!("cannot read {}", script.display()))?;
     tree.program("etc/script", text);
     let mut job = Job::new(["/bin/sh", "/etc/script"]);
-    job.input = Some(Vec::new());
+    job.input = Input::Bytes(Vec::new());
     let linux = oracle::run(&tree, &job)?;
     let hob = machine_run::job(shared, tree, &job, &Surroundings::default())?;
     if let Some(difference) = difference(&linux, &hob.transcript) {

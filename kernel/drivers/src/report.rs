@@ -19,18 +19,21 @@ const LINE_MAX: usize = 256;
 /// What the host says, cut into lines.
 struct Host {
     line: SpinLock<Vec<u8>>,
-    on_line: fn(&str),
+    on_line: fn(&str) -> bool,
 }
 
 impl Client for Host {
     fn received(&self, bytes: &[u8]) -> usize {
-        for &byte in bytes {
+        for (taken, &byte) in bytes.iter().enumerate() {
             let mut line = self.line.lock();
             if byte == b'\n' {
                 let text = String::from_utf8_lossy(&line).into_owned();
-                line.clear();
                 drop(line);
-                (self.on_line)(&text);
+                if !(self.on_line)(&text) {
+                    // The end of the line is offered again.
+                    return taken;
+                }
+                self.line.lock().clear();
             } else if line.len() < LINE_MAX {
                 line.push(byte);
             }
@@ -42,14 +45,22 @@ impl Client for Host {
 }
 
 /// Opens the second serial port for the report. `on_line` is called, from a softirq thread, with each line that the
-/// host sends.
-pub fn start(on_line: fn(&str)) -> Result<(), Errno> {
+/// host sends; when it returns `false`, the same line comes again with the host's next words or after
+/// [`lines_wanted`].
+pub fn start(on_line: fn(&str) -> bool) -> Result<(), Errno> {
     let port = Port::open(COM2)?;
     port.connect(Arc::new(Host { line: SpinLock::new(Rank::Stream, Vec::new()), on_line }));
     if PORT.set(port).is_ok() {
         line("hob-report 1");
     }
     Ok(())
+}
+
+/// A line that was refused would be taken now.
+pub fn lines_wanted() {
+    if let Some(port) = PORT.get() {
+        port.input_wanted();
+    }
 }
 
 /// Whether somebody listens.

@@ -51,5 +51,5 @@ pub mod time;
 pub mod trace;
 
 pub use proc::{offer_failures, set_command_line, start_file_systems};
-pub use start::{Config, Machinery, StartError, start};
+pub use start::{Config, Input, Machinery, StartError, start};
 pub(crate) use start::{init, machinery};

@@ -50,14 +50,22 @@ pub struct Config {
     pub namespace: Arc<MountNamespace>,
     /// What descriptors 0, 1 and 2 are opened on; none leaves them closed.
     pub console: Option<Vec<u8>>,
-    /// What descriptor 0 is opened on instead.
-    pub input: Option<Vec<u8>>,
+    /// What descriptor 0 is instead.
+    pub input: Option<Input>,
     /// Whether the console becomes the terminal of the first session; else that is the program's to decide (setsid(2), TIOCSCTTY).
     pub controls_console: bool,
     /// Whether calls are traced in the log.
     pub traces: bool,
     /// The end of the machine.
     pub machinery: &'static dyn Machinery,
+}
+
+/// What the first program reads.
+pub enum Input {
+    /// The file at this path.
+    Path(Vec<u8>),
+    /// A file that is open.
+    File(Arc<OpenFile>),
 }
 
 /// Why the first program could not be started.
@@ -192,7 +200,10 @@ fn prepare(caller: &mut Caller, config: Config) -> Result<(), StartError> {
         None => None,
     };
     let input = match &config.input {
-        Some(input) => Some(open(caller, input, OpenFlags::empty()).map_err(failed("opening its input"))?),
+        Some(Input::Path(path)) => {
+            Some(open(caller, path, OpenFlags::empty()).map_err(failed("opening its input"))?)
+        }
+        Some(Input::File(file)) => Some(file.clone()),
         None => console.clone(),
     };
     let limit = caller.process.limits.descriptors();

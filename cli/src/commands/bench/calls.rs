@@ -4,7 +4,7 @@ use super::table::{self, Figures};
 use super::{hob_version, linux};
 use crate::emulator::{Boot, Machine, Time};
 use crate::initramfs;
-use crate::job::Job;
+use crate::job::{Input, Job};
 use crate::kernel_image::{self, Kernel};
 use crate::progress::Step;
 use crate::suites::machine_run;
@@ -52,7 +52,7 @@ fn on(kernel: &Kernel, program: &Path) -> Result<Figures> {
     let mut tree = initramfs::base()?;
     initramfs::add_program(&mut tree, program)?;
     let mut job = Job::new([PROGRAM]);
-    job.input = Some(Vec::new());
+    job.input = Input::Bytes(Vec::new());
     initramfs::add_job(&mut tree, &job);
     let folder =
         tempfile::Builder::new().prefix("hob-bench-").tempdir().context("cannot make a temporary folder")?;
