@@ -29,7 +29,7 @@ gzip -k fruit; zcat fruit.gz | cmp - fruit && echo packed
 
 title processes; (exit 7); echo $?; sh -c 'kill -TERM $$'; echo $?; sh -c 'kill -SEGV $$' 2>/dev/null; echo $?
 sleep 0; usleep 1; timeout 1 sleep 10; echo "timeout: $?"; nice; nice -n 5 nice; true; false || echo false
-sleep 5 & kill $!; wait $!; echo "killed: $?"; (trap 'echo trapped' USR1; kill -USR1 $(exec sh -c 'echo $PPID'); true)
+{ sleep 5 & kill $!; wait $!; } 2>/dev/null; echo "killed: $?"; (trap 'echo trapped' USR1; kill -USR1 $(exec sh -c 'echo $PPID'); true)
 echo one two | { read x y; echo "$y $x"; }; echo sub $(echo stitution) $((2 ** 10)); env -i A=b env; nohup true
 printf '%s\n' 1 2 3 | while read n; do echo $((n * n)); done; set -- a b c; shift; echo $# $*; expr 6 \* 7; factor 360
 seq 100000 | tail -n 1; yes | head -n 20000 | wc -l; echo x | tee t1 t2; cat t1 t2; echo 'print 6 * 7' | dc 2>/dev/null
