@@ -44,6 +44,15 @@ pub const CAP_BPF: u32 = 39;
 pub const CAP_CHECKPOINT_RESTORE: u32 = 40;
 pub const CAP_LAST_CAP: u32 = 40;
 
+// How root and user ids bear on capabilities (PR_SET_SECUREBITS): each bit has one above it that locks it.
+pub const SECBIT_NOROOT: u32 = 1 << 0;
+pub const SECBIT_NO_SETUID_FIXUP: u32 = 1 << 2;
+pub const SECBIT_KEEP_CAPS: u32 = 1 << 4;
+pub const SECBIT_KEEP_CAPS_LOCKED: u32 = 1 << 5;
+pub const SECBIT_NO_CAP_AMBIENT_RAISE: u32 = 1 << 6;
+pub const SECURE_ALL_BITS: u32 = 0x55;
+pub const SECURE_ALL_LOCKS: u32 = SECURE_ALL_BITS << 1;
+
 // Versions of capget(2)'s structures: the first has one data record, the others two.
 pub const _LINUX_CAPABILITY_VERSION_1: u32 = 0x1998_0330;
 pub const _LINUX_CAPABILITY_VERSION_2: u32 = 0x2007_1026;

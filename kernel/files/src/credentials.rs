@@ -55,6 +55,8 @@ pub struct Credentials {
     pub bounding: Capabilities,
     /// What an execve of an ordinary program keeps.
     pub ambient: Capabilities,
+    /// How root and user ids bear on capabilities (prctl(2), PR_SET_SECUREBITS).
+    pub secure_bits: u32,
 }
 
 /// The wish to read, write or execute (search, for a directory): the three bits of a mode.
@@ -126,6 +128,7 @@ impl Credentials {
             inheritable: Capabilities::NONE,
             bounding: Capabilities::ALL,
             ambient: Capabilities::NONE,
+            secure_bits: 0,
         }
     }
 

@@ -12,8 +12,8 @@ use memory::user;
 use zerocopy::IntoBytes;
 
 use super::Arguments;
-use crate::process::Caller;
 use crate::process::identity;
+use crate::process::{Caller, clone};
 
 type Outcome = Result<usize, Errno>;
 
@@ -44,13 +44,17 @@ fn take_on(caller: &mut Caller, new: Result<Credentials, Errno>) -> Outcome {
         caller.process.dumpable.store(0, machine::sync::atomic::Ordering::Relaxed);
         caller.process.parent_death_signal.store(0, machine::sync::atomic::Ordering::Relaxed);
     }
+    if new.uid != caller.credentials.uid {
+        // Without this thread, as Linux counts here.
+        caller.has_too_many_threads = clone::is_over_limit(caller, new.uid);
+    }
     caller.set_credentials(new);
     Ok(0)
 }
 
 /// setuid(2).
 pub fn setuid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let new = identity::set_user(&caller.credentials, arguments.unsigned(0), false);
+    let new = identity::set_user(&caller.credentials, arguments.unsigned(0));
     take_on(caller, new)
 }
 
@@ -63,7 +67,7 @@ pub fn setgid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// setreuid(2).
 pub fn setreuid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let (real, effective) = (arguments.unsigned(0), arguments.unsigned(1));
-    let new = identity::set_real_and_effective_user(&caller.credentials, real, effective, false);
+    let new = identity::set_real_and_effective_user(&caller.credentials, real, effective);
     take_on(caller, new)
 }
 
@@ -80,7 +84,7 @@ fn three(arguments: &Arguments) -> [u32; 3] {
 
 /// setresuid(2).
 pub fn setresuid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let new = identity::set_users(&caller.credentials, three(arguments), false);
+    let new = identity::set_users(&caller.credentials, three(arguments));
     take_on(caller, new)
 }
 
@@ -114,7 +118,7 @@ pub fn setfsuid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let (old, id) = (caller.credentials.clone(), arguments.unsigned(0));
     let may = old.has(CAP_SETUID) || [old.uid, old.euid, old.suid, old.fsuid].contains(&id);
     if may && id != identity::KEEP {
-        caller.set_credentials(Credentials { fsuid: id, ..(*old).clone() });
+        caller.set_credentials(identity::set_file_system_user(&old, id));
     }
     Ok(old.fsuid as usize)
 }
@@ -215,10 +219,11 @@ pub fn capset(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let inheritable = join(|data| data.inheritable);
     let old: Arc<Credentials> = caller.credentials.clone();
     let gains = |new: Capabilities, allowed: u64| new.0 & !allowed != 0;
-    let inherits = if old.has(CAP_SETPCAP) { old.bounding.0 } else { old.permitted.0 };
+    let inherits_freely = old.has(CAP_SETPCAP);
     if gains(permitted, old.permitted.0)
         || gains(effective, permitted.0)
-        || gains(inheritable, old.inheritable.0 | inherits)
+        || !inherits_freely && gains(inheritable, old.inheritable.0 | old.permitted.0)
+        || gains(inheritable, old.inheritable.0 | old.bounding.0)
     {
         return Err(Errno::EPERM);
     }

@@ -1,7 +1,7 @@
 //! Making, ending and awaiting processes; their numbers, groups and sessions; prctl(2).
 
 use abi::Errno;
-use abi::capability::CAP_SYS_RESOURCE;
+use abi::capability::{CAP_SYS_RESOURCE, SECBIT_KEEP_CAPS};
 use abi::prctl::*;
 use abi::resource::{RLIM_INFINITY, RLIM_NLIMITS, RLIMIT_CPU, RLIMIT_NOFILE, Rlimit64};
 use abi::sched::*;
@@ -10,8 +10,10 @@ use abi::signal::info::*;
 use abi::time::Tms;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use files::Credentials;
 use machine::sync::atomic::Ordering;
 use memory::user;
+use zerocopy::IntoBytes;
 
 use super::Arguments;
 use super::arguments::write_optional;
@@ -19,7 +21,7 @@ use super::files::read_extensible;
 use crate::process::account::{Usage, ticks};
 use crate::process::limits::NR_OPEN;
 use crate::process::wait::{Found, Which};
-use crate::process::{Caller, Group, Process, Session, clone, exit, wait};
+use crate::process::{Caller, Group, Process, Session, clone, exit, identity, wait};
 
 type Outcome = Result<usize, Errno>;
 
@@ -411,7 +413,21 @@ pub fn prctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             let address = caller.task.clear_child_tid.load(Ordering::Relaxed);
             user::write_value(arguments.address(1), &address)?;
         }
-        PR_GET_KEEPCAPS | PR_GET_SECUREBITS | PR_GET_THP_DISABLE | PR_GET_SECCOMP | PR_GET_TIMING => {}
+        PR_GET_KEEPCAPS => {
+            return Ok(usize::from(caller.credentials.secure_bits & SECBIT_KEEP_CAPS != 0));
+        }
+        PR_SET_KEEPCAPS => {
+            let new = identity::keep_capabilities(&caller.credentials, value)?;
+            caller.set_credentials(new);
+        }
+        PR_GET_SECUREBITS => return Ok(caller.credentials.secure_bits as usize),
+        PR_SET_SECUREBITS => {
+            let new = identity::set_secure_bits(&caller.credentials, value)?;
+            caller.set_credentials(new);
+        }
+        PR_CAP_AMBIENT => return ambient(caller, arguments),
+        PR_GET_AUXV => return auxiliary_vector(caller, arguments),
+        PR_GET_THP_DISABLE | PR_GET_SECCOMP | PR_GET_TIMING => {}
         PR_GET_TSC => user::write_value(arguments.address(1), &PR_TSC_ENABLE)?,
         PR_SET_TSC if value == u64::from(PR_TSC_ENABLE) => {}
         PR_SET_TIMING if value == 0 => {}
@@ -425,6 +441,50 @@ pub fn prctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         _ => return Err(Errno::EINVAL),
     }
     Ok(0)
+}
+
+/// PR_CAP_AMBIENT.
+fn ambient(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let (operation, capability) = (arguments.unsigned(1), arguments.word(2));
+    let has_more = arguments.word(3) != 0 || arguments.word(4) != 0;
+    if operation == PR_CAP_AMBIENT_CLEAR_ALL {
+        if capability != 0 || has_more {
+            return Err(Errno::EINVAL);
+        }
+        let none = files::credentials::Capabilities::NONE;
+        caller.set_credentials(Credentials { ambient: none, ..(*caller.credentials).clone() });
+        return Ok(0);
+    }
+    if has_more || capability > u64::from(abi::capability::CAP_LAST_CAP) {
+        return Err(Errno::EINVAL);
+    }
+    let capability = capability as u32;
+    match operation {
+        PR_CAP_AMBIENT_IS_SET => Ok(usize::from(caller.credentials.ambient.has(capability))),
+        PR_CAP_AMBIENT_RAISE | PR_CAP_AMBIENT_LOWER => {
+            let raises = operation == PR_CAP_AMBIENT_RAISE;
+            let new = identity::change_ambient(&caller.credentials, capability, raises)?;
+            caller.set_credentials(new);
+            Ok(0)
+        }
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+/// PR_GET_AUXV: as much of the auxiliary vector as there is room for; gives its whole length.
+fn auxiliary_vector(caller: &Caller, arguments: &Arguments) -> Outcome {
+    if arguments.word(3) != 0 || arguments.word(4) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let program = caller.process.program().ok_or(Errno::ESRCH)?;
+    let mut bytes = Vec::new();
+    for entry in &program.layout.auxiliary {
+        bytes.try_reserve(size_of_val(entry)).map_err(|_| Errno::ENOMEM)?;
+        bytes.extend_from_slice(entry.as_bytes());
+    }
+    let room = arguments.size(2).min(bytes.len());
+    user::write_bytes(arguments.address(1), bytes.get(..room).unwrap_or_default())?;
+    Ok(bytes.len())
 }
 
 fn drop_bounding(caller: &mut Caller, capability: u64) -> Result<(), Errno> {

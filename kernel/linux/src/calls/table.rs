@@ -268,7 +268,7 @@ table! {
     SETRLIMIT => processes::setrlimit, Never, Part("RLIMIT_RTTIME is kept, not enforced");
     PRLIMIT64 => processes::prlimit64, Never, Part("RLIMIT_RTTIME is kept, not enforced");
     PERSONALITY => processes::personality, Never, Part("ADDR_NO_RANDOMIZE and READ_IMPLIES_EXEC are heeded, others kept");
-    PRCTL => processes::prctl, Never, Part("names, death signal, subreaper, dumpable, no_new_privs, slack, bounding set; others EINVAL");
+    PRCTL => processes::prctl, Never, Part("names, death signal, subreaper, dumpable, no_new_privs, slack, capabilities, auxiliary vector; others EINVAL");
     ARCH_PRCTL => processes::arch_prctl, Never, Part("FS and GS bases, ARCH_GET_CPUID");
     UNSHARE => processes::unshare, Never, Part("CLONE_FILES and CLONE_FS; namespaces: EINVAL");
 

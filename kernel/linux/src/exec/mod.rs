@@ -34,7 +34,7 @@ use threads::Wait;
 
 use crate::calls;
 use crate::process::program::Running;
-use crate::process::{Caller, Limits, Program, identity};
+use crate::process::{Caller, Limits, Program, clone, identity};
 use crate::signal::{deliver, send};
 
 use load::{LoadError, Loaded};
@@ -70,6 +70,10 @@ pub fn execute(
     environment: UserAddress,
 ) -> Result<usize, Errno> {
     let path = calls::read_path(at.path)?;
+    if caller.has_too_many_threads && clone::is_over_limit(caller, caller.credentials.uid) {
+        return Err(Errno::EAGAIN);
+    }
+    caller.has_too_many_threads = false;
     let limit = strings::limit_bytes(caller.process.limits.soft(RLIMIT_STACK));
     let executable = find(caller, at, &path)?;
     let lists = Lists::read(&path, arguments, environment, limit)?;
@@ -191,6 +195,8 @@ fn end_other_threads(caller: &mut Caller) -> Result<(), Errno> {
     if tid != process.pid() {
         process.namespaces.pids.retire_task(tid);
         caller.task.become_leader();
+        let first = process.membership.lock().take();
+        drop(first);
         process.namespaces.pids.publish_task(&caller.task);
     }
     let mut state = process.state.lock();

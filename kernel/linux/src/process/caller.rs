@@ -54,6 +54,8 @@ pub struct Caller {
     pub vfork: Option<Arc<super::clone::Completion>>,
     /// Whether the process may gain no privileges by execve (PR_SET_NO_NEW_PRIVS).
     pub no_new_privileges: bool,
+    /// Its user had more threads than he may when this one became his: it cannot run a program until it forks or that has changed.
+    pub has_too_many_threads: bool,
     /// PR_SET_TIMERSLACK, in nanoseconds.
     pub timer_slack_ns: u64,
 }
@@ -110,6 +112,7 @@ impl Caller {
             is_ending: false,
             vfork: None,
             no_new_privileges: false,
+            has_too_many_threads: false,
             timer_slack_ns: TIMER_SLACK_NS,
         }
     }

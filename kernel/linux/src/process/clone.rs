@@ -132,6 +132,7 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
     }
 
     let mut child = Caller::new(task.clone(), context, space, descriptors, place);
+    child.has_too_many_threads = caller.has_too_many_threads;
     child.no_new_privileges = caller.no_new_privileges;
     child.timer_slack_ns = caller.timer_slack_ns;
     if !flags.contains(CloneFlags::VM) || flags.contains(CloneFlags::VFORK) {
@@ -182,15 +183,22 @@ fn begin(child: Caller, set_child_tid: Option<u64>) {
 }
 
 /// RLIMIT_NPROC: EAGAIN for a user who has as many threads as he may, unless privileged.
-fn check_limit(caller: &Caller) -> Result<(), Errno> {
+fn check_limit(caller: &mut Caller) -> Result<(), Errno> {
     let limit = caller.process.limits.soft(RLIMIT_NPROC);
     let credentials = &caller.credentials;
     let is_privileged =
         credentials.uid == 0 || credentials.has(CAP_SYS_RESOURCE) || credentials.has(CAP_SYS_ADMIN);
-    if !is_privileged && caller.process.namespaces.pids.tasks_of(credentials.uid) as u64 >= limit {
+    if !is_privileged && caller.process.namespaces.users.threads_of(credentials.uid) as u64 >= limit {
         return Err(Errno::EAGAIN);
     }
+    caller.has_too_many_threads = false;
     Ok(())
+}
+
+/// Whether user `uid` has more threads than the caller's RLIMIT_NPROC lets him: setuid(2) does not fail for that, but execve(2) does then.
+pub fn is_over_limit(caller: &Caller, uid: u32) -> bool {
+    let limit = caller.process.limits.soft(RLIMIT_NPROC);
+    uid != 0 && caller.process.namespaces.users.threads_of(uid) as u64 > limit
 }
 
 /// The process of a child that is no thread of the caller's.

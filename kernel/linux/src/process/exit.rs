@@ -49,6 +49,14 @@ pub fn leave(caller: Caller) {
     process.account.add_thread(&Usage::of(&task));
     process.namespaces.pids.retire_task(task.tid());
     let uid = task.credentials().uid;
+    // That of the first thread counts until the process is waited for.
+    let membership = task.leave_user();
+    let left_over = if task.tid() == process.pid() {
+        core::mem::replace(&mut *process.membership.lock(), membership)
+    } else {
+        membership
+    };
+    drop(left_over);
     let name = task.name();
     let left = process.remove_task(&task);
     task.finish();

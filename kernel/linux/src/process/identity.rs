@@ -3,20 +3,37 @@
 use alloc::sync::Arc;
 
 use abi::Errno;
-use abi::capability::{CAP_SETGID, CAP_SETUID};
+use abi::capability::*;
 use files::Credentials;
 use files::credentials::Capabilities;
 
 /// The id that leaves one of several as it is.
 pub const KEEP: u32 = u32::MAX;
 
+/// Capabilities that go with the user that file permissions are checked with (capabilities(7), "Effect of user ID changes").
+const FILE_SYSTEM: u64 = 1 << CAP_CHOWN
+    | 1 << CAP_DAC_OVERRIDE
+    | 1 << CAP_DAC_READ_SEARCH
+    | 1 << CAP_FOWNER
+    | 1 << CAP_FSETID
+    | 1 << CAP_LINUX_IMMUTABLE
+    | 1 << CAP_MKNOD
+    | 1 << CAP_MAC_OVERRIDE;
+
 /// Capabilities follow user ids: leaving root gives them up, becoming root effectively raises them (capabilities(7), "Effect of user ID changes").
-fn adjust(old: &Credentials, new: &mut Credentials, keeps: bool) {
+fn adjust(old: &Credentials, new: &mut Credentials) {
+    new.fsuid = new.euid;
+    if old.secure_bits & SECBIT_NO_SETUID_FIXUP != 0 {
+        return;
+    }
     let had_root = [old.uid, old.euid, old.suid].contains(&0);
     let has_root = [new.uid, new.euid, new.suid].contains(&0);
-    if had_root && !has_root && !keeps {
-        new.permitted = Capabilities::NONE;
-        new.effective = Capabilities::NONE;
+    if had_root && !has_root {
+        if old.secure_bits & SECBIT_KEEP_CAPS == 0 {
+            new.permitted = Capabilities::NONE;
+            new.effective = Capabilities::NONE;
+        }
+        // What is kept is not meant for the next program.
         new.ambient = Capabilities::NONE;
     }
     if old.euid == 0 && new.euid != 0 {
@@ -24,11 +41,63 @@ fn adjust(old: &Credentials, new: &mut Credentials, keeps: bool) {
     } else if old.euid != 0 && new.euid == 0 {
         new.effective = new.permitted;
     }
-    new.fsuid = new.euid;
+}
+
+/// setfsuid(2), which the caller has allowed.
+pub fn set_file_system_user(old: &Credentials, uid: u32) -> Credentials {
+    let mut new = Credentials { fsuid: uid, ..old.clone() };
+    if old.secure_bits & SECBIT_NO_SETUID_FIXUP == 0 {
+        if old.fsuid == 0 && uid != 0 {
+            new.effective.0 &= !FILE_SYSTEM;
+        } else if old.fsuid != 0 && uid == 0 {
+            new.effective.0 |= new.permitted.0 & FILE_SYSTEM;
+        }
+    }
+    new
+}
+
+/// PR_SET_SECUREBITS: EPERM for a change of what is locked, an end of a lock, unknown bits, or without CAP_SETPCAP.
+pub fn set_secure_bits(old: &Credentials, bits: u64) -> Result<Credentials, Errno> {
+    let all = u64::from(SECURE_ALL_BITS | SECURE_ALL_LOCKS);
+    let bits = u32::try_from(bits).ok().filter(|&bits| u64::from(bits) & !all == 0).ok_or(Errno::EPERM)?;
+    let locked = (old.secure_bits & SECURE_ALL_LOCKS) >> 1;
+    let changes_locked = locked & (old.secure_bits ^ bits) != 0;
+    let unlocks = old.secure_bits & SECURE_ALL_LOCKS & !bits != 0;
+    if changes_locked || unlocks || !old.has(CAP_SETPCAP) {
+        return Err(Errno::EPERM);
+    }
+    Ok(Credentials { secure_bits: bits, ..old.clone() })
+}
+
+/// PR_SET_KEEPCAPS: EINVAL, EPERM where that is locked.
+pub fn keep_capabilities(old: &Credentials, keeps: u64) -> Result<Credentials, Errno> {
+    if keeps > 1 {
+        return Err(Errno::EINVAL);
+    }
+    if old.secure_bits & SECBIT_KEEP_CAPS_LOCKED != 0 {
+        return Err(Errno::EPERM);
+    }
+    let others = old.secure_bits & !SECBIT_KEEP_CAPS;
+    Ok(Credentials { secure_bits: others | if keeps == 1 { SECBIT_KEEP_CAPS } else { 0 }, ..old.clone() })
+}
+
+/// PR_CAP_AMBIENT with PR_CAP_AMBIENT_RAISE and _LOWER: EPERM for what is not permitted and inheritable.
+pub fn change_ambient(old: &Credentials, capability: u32, raises: bool) -> Result<Credentials, Errno> {
+    let mut new = old.clone();
+    if !raises {
+        new.ambient.0 &= !(1 << capability);
+        return Ok(new);
+    }
+    let is_forbidden = old.secure_bits & SECBIT_NO_CAP_AMBIENT_RAISE != 0;
+    if is_forbidden || !old.permitted.has(capability) || !old.inheritable.has(capability) {
+        return Err(Errno::EPERM);
+    }
+    new.ambient.0 |= 1 << capability;
+    Ok(new)
 }
 
 /// setuid(2).
-pub fn set_user(old: &Credentials, uid: u32, keeps: bool) -> Result<Credentials, Errno> {
+pub fn set_user(old: &Credentials, uid: u32) -> Result<Credentials, Errno> {
     if uid == KEEP {
         return Err(Errno::EINVAL);
     }
@@ -40,7 +109,7 @@ pub fn set_user(old: &Credentials, uid: u32, keeps: bool) -> Result<Credentials,
         return Err(Errno::EPERM);
     }
     new.euid = uid;
-    adjust(old, &mut new, keeps);
+    adjust(old, &mut new);
     Ok(new)
 }
 
@@ -49,7 +118,6 @@ pub fn set_real_and_effective_user(
     old: &Credentials,
     real: u32,
     effective: u32,
-    keeps: bool,
 ) -> Result<Credentials, Errno> {
     let mut new = old.clone();
     let may = old.has(CAP_SETUID);
@@ -68,12 +136,12 @@ pub fn set_real_and_effective_user(
     if real != KEEP || effective != KEEP && effective != old.uid {
         new.suid = new.euid;
     }
-    adjust(old, &mut new, keeps);
+    adjust(old, &mut new);
     Ok(new)
 }
 
 /// setresuid(2).
-pub fn set_users(old: &Credentials, ids: [u32; 3], keeps: bool) -> Result<Credentials, Errno> {
+pub fn set_users(old: &Credentials, ids: [u32; 3]) -> Result<Credentials, Errno> {
     let allowed = [old.uid, old.euid, old.suid];
     if !old.has(CAP_SETUID) && ids.iter().any(|id| *id != KEEP && !allowed.contains(id)) {
         return Err(Errno::EPERM);
@@ -84,7 +152,7 @@ pub fn set_users(old: &Credentials, ids: [u32; 3], keeps: bool) -> Result<Creden
             *to = id;
         }
     }
-    adjust(old, &mut new, keeps);
+    adjust(old, &mut new);
     Ok(new)
 }
 
@@ -180,17 +248,17 @@ pub fn execute(
     new.sgid = new.egid;
     new.fsuid = new.euid;
     new.fsgid = new.egid;
-    if new.euid == 0 || new.uid == 0 {
-        new.permitted = Capabilities(old.inheritable.0 | old.bounding.0);
-        new.effective = if new.euid == 0 { new.permitted } else { Capabilities::NONE };
-    } else {
-        if gained {
-            new.ambient = Capabilities::NONE;
-        }
-        new.permitted = new.ambient;
-        new.effective = new.ambient;
+    let is_root = old.secure_bits & SECBIT_NOROOT == 0 && (new.euid == 0 || new.uid == 0);
+    let is_effective = is_root && new.euid == 0;
+    let own = if is_root { old.inheritable.0 | old.bounding.0 } else { 0 };
+    if new.euid != old.uid || new.egid != old.gid {
+        new.ambient = Capabilities::NONE;
     }
-    let is_secure = gained || new.uid != new.euid || new.gid != new.egid;
+    new.permitted = Capabilities(own | new.ambient.0);
+    new.effective = if is_effective { new.permitted } else { new.ambient };
+    new.secure_bits &= !SECBIT_KEEP_CAPS;
+    let grows = new.uid != 0 && (is_effective || own & !new.ambient.0 != 0);
+    let is_secure = gained || grows || new.uid != new.euid || new.gid != new.egid;
     (new, is_secure)
 }
 
@@ -200,28 +268,28 @@ mod tests {
 
     #[test]
     fn root_that_becomes_a_user_cannot_come_back() {
-        let user = set_user(&Credentials::root(), 1000, false).unwrap();
+        let user = set_user(&Credentials::root(), 1000).unwrap();
         assert_eq!((user.uid, user.euid, user.suid, user.fsuid), (1000, 1000, 1000, 1000));
         assert_eq!(user.permitted, Capabilities::NONE);
-        assert_eq!(set_user(&user, 0, false).unwrap_err(), Errno::EPERM);
+        assert_eq!(set_user(&user, 0).unwrap_err(), Errno::EPERM);
     }
 
     #[test]
     fn an_effective_change_by_root_can_be_taken_back() {
-        let away = set_users(&Credentials::root(), [KEEP, 1000, KEEP], false).unwrap();
+        let away = set_users(&Credentials::root(), [KEEP, 1000, KEEP]).unwrap();
         assert_eq!((away.uid, away.euid, away.suid), (0, 1000, 0));
         assert_eq!(away.effective, Capabilities::NONE);
-        let back = set_users(&away, [KEEP, 0, KEEP], false).unwrap();
+        let back = set_users(&away, [KEEP, 0, KEEP]).unwrap();
         assert_eq!(back.effective, Capabilities::ALL);
     }
 
     #[test]
     fn a_user_may_choose_only_among_his_own_ids() {
         let user = Credentials::user(1000, 100);
-        assert_eq!(set_users(&user, [KEEP, 1001, KEEP], false).unwrap_err(), Errno::EPERM);
+        assert_eq!(set_users(&user, [KEEP, 1001, KEEP]).unwrap_err(), Errno::EPERM);
         assert_eq!(set_groups_ids(&user, [0, KEEP, KEEP]).unwrap_err(), Errno::EPERM);
         assert_eq!(set_supplementary(&user, &[0]).unwrap_err(), Errno::EPERM);
-        assert!(set_users(&user, [1000, 1000, 1000], false).is_ok());
+        assert!(set_users(&user, [1000, 1000, 1000]).is_ok());
     }
 
     #[test]

@@ -162,19 +162,6 @@ impl PidNamespace {
         self.shard(id.max(0)).lock().get(&id)?.session.as_ref()?.upgrade()
     }
 
-    /// How many threads run as user `uid`.
-    pub fn tasks_of(&self, uid: u32) -> usize {
-        let count = |process: Arc<Process>| {
-            let mut count = 0;
-            let _: Option<()> = process.find_task(|task| {
-                count += usize::from(task.credentials().uid == uid);
-                None
-            });
-            count
-        };
-        self.processes().into_iter().map(count).sum()
-    }
-
     /// All processes, zombies too, by number.
     pub fn processes(&self) -> Vec<Arc<Process>> {
         let mut all = Vec::new();

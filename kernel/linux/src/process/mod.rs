@@ -31,6 +31,7 @@ pub mod namespaces;
 pub mod place;
 pub mod program;
 pub mod task;
+pub mod users;
 pub mod wait;
 
 use alloc::sync::{Arc, Weak};
@@ -46,6 +47,7 @@ use threads::poll::PollSource;
 
 use crate::signal::{Actions, Pending};
 use crate::time::timers::Timers;
+use users::Membership;
 
 pub use account::Account;
 pub use caller::Caller;
@@ -83,6 +85,8 @@ pub struct Process {
     pub timers: Timers,
     /// Whether its number still names it. Apart from the process, so that it can be asked without one, whatever locks are held.
     pub is_listed: Arc<AtomicBool>,
+    /// The first thread's place among its user's, from its end until the process is waited for.
+    pub membership: SpinLock<Option<Membership>>,
     /// The real user of the last thread, once it has ended.
     pub last_uid: Once<u32>,
     /// The name of the last thread, once it has ended.
@@ -205,6 +209,7 @@ impl Process {
             account: Account::default(),
             timers: Timers::new(),
             is_listed: Arc::new(AtomicBool::new(true)),
+            membership: SpinLock::new(Rank::Table, None),
             last_uid: Once::new(),
             last_name: Once::new(),
             signal_arrived: PollSource::new(),

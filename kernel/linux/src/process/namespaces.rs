@@ -9,6 +9,7 @@ use machine::sync::{Once, Rank, SpinLock};
 
 use super::Process;
 use super::ids::PidNamespace;
+use super::users::Users;
 
 /// Handles to a process's namespaces. Mounts are with the root directory, in [`Directories`](super::place::Directories).
 pub struct Namespaces {
@@ -18,6 +19,8 @@ pub struct Namespaces {
     pub names: Names,
     /// Abstract names of AF_UNIX.
     pub sockets: Arc<UnixNamespace>,
+    /// Who runs how much.
+    pub users: Users,
     /// The first process: it adopts orphans.
     pub init: Once<Weak<Process>>,
 }
@@ -29,6 +32,7 @@ impl Namespaces {
             pids: Arc::new(PidNamespace::new()),
             names: Names::new(),
             sockets: UnixNamespace::new(),
+            users: Users::new(),
             init: Once::new(),
         })
     }

@@ -10,6 +10,7 @@ use machine::sync::{Rank, SpinLock};
 use threads::Thread;
 
 use super::place::Place;
+use super::users::Membership;
 use super::{Pid, Process};
 use crate::descriptors::Descriptors;
 use crate::signal::Pending;
@@ -36,6 +37,8 @@ pub struct Task {
     descriptors: SpinLock<Option<Arc<Descriptors>>>,
     place: SpinLock<Option<Arc<Place>>>,
     credentials: SpinLock<Arc<Credentials>>,
+    /// Its place among its user's threads, until it ends.
+    membership: SpinLock<Option<Membership>>,
     /// The address of a word that becomes 0 at the end, and a futex that is woken (set_tid_address(2)); 0 for none.
     pub clear_child_tid: AtomicU64,
     /// The list of held locks (set_robust_list(2)).
@@ -65,6 +68,7 @@ pub struct NewTask {
 impl Task {
     /// A task that does not run yet.
     pub fn new(new: NewTask) -> Arc<Self> {
+        let membership = Membership::new(new.process.namespaces.clone(), new.credentials.uid);
         Arc::new(Self {
             tid: AtomicI32::new(new.tid),
             process: new.process,
@@ -75,6 +79,7 @@ impl Task {
             descriptors: SpinLock::new(Rank::Table, Some(new.descriptors)),
             place: SpinLock::new(Rank::Table, Some(new.place)),
             credentials: SpinLock::new(Rank::Table, new.credentials),
+            membership: SpinLock::new(Rank::Table, Some(membership)),
             clear_child_tid: AtomicU64::new(0),
             robust_list: AtomicU64::new(0),
             start_ns: machine::clock::now_ns(),
@@ -182,8 +187,19 @@ impl Task {
         self.credentials.lock().clone()
     }
 
+    /// Takes it out of its user's threads, at its end.
+    pub fn leave_user(&self) -> Option<Membership> {
+        self.membership.lock().take()
+    }
+
     /// Gives it another identity.
     pub fn set_credentials(&self, credentials: Arc<Credentials>) {
+        let uid = credentials.uid;
+        if self.membership.lock().as_ref().is_some_and(|membership| membership.uid() != uid) {
+            let moved = Membership::new(self.process.namespaces.clone(), uid);
+            let left = self.membership.lock().replace(moved);
+            drop(left);
+        }
         let old = core::mem::replace(&mut *self.credentials.lock(), credentials);
         drop(old);
     }

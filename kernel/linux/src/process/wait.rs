@@ -129,4 +129,6 @@ pub fn release(child: &Process) {
     child.is_listed.store(false, Ordering::Release);
     child.group().leave(child);
     child.namespaces.pids.retire_process(child.pid());
+    let membership = child.membership.lock().take();
+    drop(membership);
 }
