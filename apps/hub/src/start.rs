@@ -133,20 +133,18 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     let recorder = store.clone();
     house.bus().add_sink(Arc::new(move |event| recorder.record(event)));
 
-    // 2. Arm. Modules begin to talk to devices in their tasks; the first of them guards the valves.
+    // 2. Arm, one after another: the first guards the valves, then come the automations, then who talks to devices. So no
+    // report of a device finds a house that does not yet listen.
     let mut tasks = JoinSet::new();
     let restart = Arc::new(Notify::new());
     api::register(&house, &store, config, &restart);
-    let mut arming = Vec::new();
-    for module in hub_modules::all(&config.modules, &config.place) {
-        let (is_armed, arms) = watch::channel(false);
-        arming.push((module.name(), arms));
-        tasks.spawn(house::module::supervise(house.clone(), module, is_armed));
-    }
     let latest = Instant::now() + ARMING;
-    for (module, mut arms) in arming {
+    for module in hub_modules::all(&config.modules, &config.place) {
+        let (is_armed, mut arms) = watch::channel(false);
+        let name = module.name();
+        tasks.spawn(house::module::supervise(house.clone(), module, is_armed));
         if timeout_at(latest, arms.wait_for(|is_armed| *is_armed)).await.is_err() {
-            tracing::error!(module, "a module is not ready; the house is opened without it");
+            tracing::error!(module = name, "a module is not ready; the house is opened without it");
         }
     }
 

@@ -118,6 +118,13 @@ fn now(house: &House) -> Now<'_> {
     }
 }
 
+/// Whether this valve has a deadline on the disk that is over: then nothing is more urgent than to shut it.
+pub(crate) fn is_overdue(house: &House, valve: &str) -> bool {
+    let Some(stored) = house.memory().get("deadlines", valve) else { return false };
+    // One that makes no sense is over.
+    serde_json::from_value::<Deadline>(stored).map_or(true, |deadline| deadline.left_ms(&now(house)) == 0)
+}
+
 /// The deadlines of an earlier run. One that makes no sense is over.
 fn restore(house: &House) -> SharedGuard {
     let mut guard = Guard::default();

@@ -49,8 +49,13 @@ impl Driver for Irrigation {
         offer_functions(context);
     }
 
-    fn connected(&mut self, _context: &Context) -> Option<Order> {
-        None
+    /// A valve that has been open for too long is shut before the device is told anything else, and before anybody else may
+    /// command it; the guard sees to it that it stays so.
+    fn connected(&mut self, context: &Context) -> Option<Order> {
+        let house = context.room.house();
+        let mut valves = Valve::all().map(|valve| context.entity(&what(valve)));
+        let is_any_overdue = valves.any(|valve| crate::irrigation::is_overdue(house, &valve));
+        is_any_overdue.then(|| Order { bytes: bytes::Command::ShutAll.encode().to_vec(), answer: Map::new() })
     }
 
     fn receive(&mut self, context: &Context, segment: &[u8]) -> Result<bool, Refused> {
