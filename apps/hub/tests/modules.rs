@@ -137,6 +137,29 @@ async fn a_json_rpc_node_is_read_and_set_and_turns_itself_off() {
         state(hub.http, "jsonrpc.shed.pin_5").await == "unavailable"
     })
     .await;
+    // Edits are made on what is there, not on what somebody has read some time ago.
+    let path = "/api/jsonrpc/shed/pins";
+    let read = get(hub.http, path).await;
+    assert!(
+        read.json().as_array().unwrap().contains(&json!({"pin": 7, "mode": 2, "maxon": 0})),
+        "{}",
+        read.json()
+    );
+    let tag = format!("If-Match: {}\r\n", read.header("etag").unwrap());
+    let edit = async |pin: u8| {
+        request(hub.http, "PUT", path, &tag, Some(json!([{"pin": pin, "mode": 2}]))).await.unwrap().status
+    };
+    assert_eq!(edit(10).await, 200);
+    assert_eq!(edit(11).await, 412);
+    // Somebody configures the node by its own page: the hub sees what it is now.
+    let own = json!({"jsonrpc": "2.0", "id": "1", "method": "configpins", "params": {"pins": [{"pin": 12, "mode": 2}]}});
+    let shown = "Authorization: Bearer node's token\r\n";
+    let told = request(node.address, "POST", "/jsonrpc", shown, Some(own)).await.unwrap();
+    assert_eq!(told.status, 200, "{told:?}");
+    until("the hub has seen it", AT_LAST, async || state(hub.http, "jsonrpc.shed.pin_12").await == false)
+        .await;
+    assert_eq!(command(hub.http, "jsonrpc.shed.pin_12", on.clone()).await.status, 200);
+    assert_eq!(node.outputs() & 1 << 12, 1 << 12);
     let reserved = send(hub.http, "PUT", "/api/jsonrpc/shed/pins", json!([{"pin": 13, "mode": 2}])).await;
     assert_eq!(reserved.status, 409, "{}", reserved.json());
     drop(node);

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -102,7 +102,7 @@ impl Module for JsonRpc {
             for (id, settings) in &self.settings.nodes {
                 let token = settings.token_file.as_deref().map(crate::secret).transpose()?;
                 let device = room.own_device(id, id, "JSON-RPC node", settings.address.as_deref());
-                let node = Node { room: room.clone(), device, id: id.clone() };
+                let node = Node { room: room.clone(), device, id: id.clone(), pins: Arc::default() };
                 match (&settings.address, token) {
                     (Some(address), token) => {
                         tasks.spawn(node.called(address.clone(), token));
@@ -140,6 +140,8 @@ struct Node {
     room: Room,
     device: String,
     id: String,
+    /// What the pins are used for, as the node last said.
+    pins: Arc<Mutex<Vec<Pin>>>,
 }
 
 impl Node {
@@ -194,9 +196,13 @@ impl Node {
                     self.read_pins(line, &known).await?;
                 }
                 _ = pass.tick() => {
+                    // Somebody may have configured the node by its own page.
+                    let now = self.read_status(line).await?;
+                    if now != known {
+                        known = now;
+                        self.room.available(&self.device, Some(self.commander(&ask, &known)));
+                    }
                     self.read_pins(line, &known).await?;
-                    let climate = line.call("climate", Value::Null).await?;
-                    self.climate(&climate.unwrap_or_default());
                 }
                 Some(Asked { method, params, answer }) = asked.recv() => {
                     self.room.log(&self.device, true, format!("{method} {params}").as_bytes());
@@ -206,13 +212,14 @@ impl Node {
                         Ok(Err(reason)) => Err(Problem::new(409, "the device refused the command").detail(reason.clone())),
                         Err(reason) => Err(Problem::unavailable("the connection was lost").detail(reason.clone())),
                     };
-                    // Who asked may have gone.
-                    let _ = answer.send(told);
                     let is_configured = method == "configpins" && result?.is_ok();
                     if is_configured {
+                        // Before the answer: who has it finds the pins as they are now.
                         known = self.read_status(line).await?;
                         self.room.available(&self.device, Some(self.commander(&ask, &known)));
                     }
+                    // Who asked may have gone.
+                    let _ = answer.send(told);
                     self.read_pins(line, &known).await?;
                 }
             }
@@ -238,6 +245,7 @@ impl Node {
             }
         }
         self.climate(&status);
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&known);
         Ok(known)
     }
 
@@ -301,13 +309,20 @@ impl Node {
         let schema = json!({"type": "array", "items": {"type": "object", "required": ["pin", "mode"], "properties": {
             "pin": {"type": "integer"}, "mode": {"type": "integer", "description": "0 none, 1 input, 2 output"},
             "maxon": {"type": "integer", "description": "fail-safe in seconds, 0: never"}}}});
-        let own = ask.clone();
         let path = format!("/api/jsonrpc/{}/pins", self.id);
         let about =
             "What the node's pins are used for, and after how many seconds an output turns itself off";
+        let pins = self.pins.clone();
+        let show = Function::new(Method::Get, &path, about, move |_, _| {
+            let shown = shown(&pins);
+            Box::pin(async move { Ok(Reply::tagged(shown)) })
+        });
+        self.room.function(Some(&self.device), show);
+        let (own, pins) = (ask.clone(), self.pins.clone());
         let configure = Function::new(Method::Put, &path, about, move |_, call| {
-            let own = own.clone();
+            let (own, pins) = (own.clone(), pins.clone());
             Box::pin(async move {
+                call.unchanged(&shown(&pins))?;
                 let listed = call.body.as_array().filter(|listed| listed.len() <= PINS).cloned();
                 let listed = listed.ok_or_else(|| Problem::bad("the body is a list of pins"))?;
                 // One at a time: older firmware takes 200 bytes.
@@ -329,6 +344,13 @@ impl Node {
         });
         self.room.function(Some(&self.device), restart.right(Right::Admin));
     }
+}
+
+/// The pins that are used, in the form in which they are configured.
+fn shown(pins: &Mutex<Vec<Pin>>) -> Value {
+    let pins = pins.lock().unwrap_or_else(PoisonError::into_inner);
+    let used = pins.iter().enumerate().filter(|(_, pin)| pin.mode != Mode::None);
+    used.map(|(n, pin)| json!({"pin": n, "mode": pin.mode.number(), "maxon": pin.max_on_s})).collect()
 }
 
 async fn send(ask: &mpsc::Sender<Asked>, method: &'static str, params: Value) -> Result<Value, Problem> {
