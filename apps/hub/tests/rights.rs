@@ -92,7 +92,10 @@ async fn what_a_resident_makes_does_not_do_more_than_the_resident() {
     let (hub, admin) = with_admin(&closed(&scratch)).await;
     let at = hub.http;
     let resident = user(at, &admin, "rita", "resident", &[]).await;
+    // Nor may it make what only the house makes, or what is told in areas.
     let rule = json!({"triggers": [{"on": "webhook", "id": "w"}], "actions": [
+        {"do": "emit", "event": "state", "with": {"entity": "dwn.n1.valve_a", "state": true}},
+        {"do": "emit", "event": "said", "with": {"area": "garden", "entity": "x", "word": "yes"}},
         {"do": "call", "method": "PUT", "url": "/api/users/rita", "body": {"role": "admin"}},
         {"do": "call", "method": "PUT", "url": "/api/areas/cellar", "body": {"name": "Cellar"}}]});
     ok(at, &resident, "PUT", "/api/rules/climb", rule).await;
@@ -109,6 +112,12 @@ async fn what_a_resident_makes_does_not_do_more_than_the_resident() {
     })
     .await;
     assert!(trace.to_string().contains("not allowed"), "{trace}");
+    assert!(trace.to_string().contains("only the house itself"), "{trace}");
+    let said = as_user(at, &resident, "GET", "/api/events?patterns=said", None).await.json();
+    assert_eq!(
+        (&said[0]["word"], &said[0]["area"], &said[0]["entity"]),
+        (&json!("yes"), &Value::Null, &Value::Null)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

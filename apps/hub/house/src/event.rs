@@ -1,6 +1,10 @@
 //! An event: something happened, at a time, perhaps to an entity. It is turned into JSON once, however many listen.
 
+use crate::problem::Problem;
 use serde_json::{Map, Value, json};
+
+/// Kinds that say what the house knows.
+const OWN_KINDS: [&str; 8] = ["state", "device", "entity", "command", "dwn", "valve", "irrigation", "resync"];
 
 /// One event. Its JSON is an object with at least `event`, `timestamp` (Unix seconds, as ever), `time` (milliseconds) and
 /// `seq`, then the event's own fields.
@@ -44,6 +48,28 @@ impl Draft {
         };
         Draft { kind: kind.to_string(), data, ..Draft::default() }
     }
+    /// An event that a person, a rule or a script makes. It cannot pass for one of the house's own, nor for one of an entity, a
+    /// device or an area.
+    ///
+    /// # Errors
+    /// 422 with what is wrong with its kind.
+    pub fn made(kind: &str, fields: Value) -> Result<Draft, Problem> {
+        let is_name = (1..=64).contains(&kind.len())
+            && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+        let wrong = |title: String| Err(Problem::new(422, title).with("field", "event"));
+        if !is_name {
+            return wrong("event: a name of letters, digits, - _ .".into());
+        }
+        if OWN_KINDS.contains(&kind) {
+            return wrong(format!("event: only the house itself makes {kind:?}"));
+        }
+        let mut draft = Draft::new(kind, fields);
+        for own in ["event", "timestamp", "time", "seq", "entity", "device", "area"] {
+            draft.data.remove(own);
+        }
+        Ok(draft)
+    }
+
     /// Concerning a device.
     pub fn device(mut self, device: &str, area: Option<&str>) -> Draft {
         self.device = Some(device.to_string());

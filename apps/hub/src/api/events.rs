@@ -57,7 +57,8 @@ pub(super) fn register(house: &House, store: &Arc<Store>) {
                 Value::Array(_) => return Err(Problem::new(413, format!("at most {BATCH} events at once"))),
                 one => vec![one],
             };
-            let drafts: Result<Vec<Draft>, Problem> = list.into_iter().map(draft).collect();
+            let made = |value: Value| Draft::made(value["event"].as_str().unwrap_or_default(), value.clone());
+            let drafts: Result<Vec<Draft>, Problem> = list.into_iter().map(made).collect();
             let drafts = drafts?;
             let count = drafts.len();
             for draft in drafts {
@@ -77,27 +78,4 @@ pub(super) fn register(house: &House, store: &Arc<Store>) {
         |f| f,
         |house, _| Ok(Reply::json(json!({"timestamp": house.clock().now_ms().div_euclid(1000)}))),
     );
-}
-
-/// An event that a person or script makes. It cannot pass for one of the house's own.
-fn draft(value: Value) -> Result<Draft, Problem> {
-    let kind = value["event"].as_str().unwrap_or_default().to_string();
-    let is_name = !kind.is_empty()
-        && kind.len() <= 64
-        && kind.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    if !is_name {
-        return Err(Problem::new(422, "event: a name of letters, digits, - _ .").with("field", "event"));
-    }
-    if ["state", "device", "entity", "command", "dwn", "valve", "irrigation", "resync"]
-        .contains(&kind.as_str())
-    {
-        return Err(
-            Problem::new(422, format!("event: only the house itself makes {kind:?}")).with("field", "event")
-        );
-    }
-    let mut draft = Draft::new(&kind, value);
-    for own in ["event", "timestamp", "time", "seq", "entity", "device", "area"] {
-        draft.data.remove(own);
-    }
-    Ok(draft)
 }

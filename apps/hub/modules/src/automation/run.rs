@@ -95,10 +95,8 @@ impl Run {
             Action::Scene { id } => (format!("scene {id}"), activate(&self.house, id).await),
             Action::Script { id } => (format!("script {id}"), self.scripts.run(id, &self.cause).await),
             Action::Emit { event, with } => {
-                let mut draft = Draft::new(event, Value::Object(with.clone()));
-                draft.data.remove("event");
-                self.house.emit(draft);
-                (format!("emit {event}"), Ok(()))
+                let made = Draft::made(event, Value::Object(with.clone()));
+                (format!("emit {event}"), made.map(|draft| drop(self.house.emit(draft))))
             }
             Action::Check { .. } | Action::Choose { .. } | Action::Delay { .. } => (String::new(), Ok(())),
         }
