@@ -147,6 +147,28 @@ async fn settings_are_each_users_own() {
         as_user(hub.http, &admin, "GET", "/api/me/settings", None).await.json(),
         json!({"theme": "dark"})
     );
+    // An edit of what somebody else has changed since is refused, whatever it is that is edited.
+    let eve = json!({"role": "guest", "password": "a password"});
+    assert_eq!(as_user(hub.http, &admin, "PUT", "/api/users/eve", Some(eve)).await.status, 200);
+    let made = as_user(hub.http, &admin, "POST", "/api/tokens", Some(json!({"name": "t"}))).await.json();
+    let token = format!("/api/tokens/{}", made["id"].as_str().unwrap());
+    for (read, method, edited, body) in [
+        ("/api/me/settings", "PUT", "/api/me/settings", Some(json!({"theme": "dark"}))),
+        ("/api/users/eve", "PUT", "/api/users/eve", Some(json!({"role": "resident"}))),
+        ("/api/me", "PUT", "/api/me/password", Some(json!({"old": "open sesame", "new": "open sesame"}))),
+        (token.as_str(), "DELETE", token.as_str(), None),
+    ] {
+        let tag = as_user(hub.http, &admin, "GET", read, None).await.header("etag").unwrap().to_string();
+        for (tag, is_refused) in [("\"old\"", true), (tag.as_str(), false)] {
+            if !is_refused && method == "PUT" && edited.ends_with("password") {
+                // It would end this session.
+                continue;
+            }
+            let who = format!("{admin}\r\nIf-Match: {tag}");
+            let status = as_user(hub.http, &who, method, edited, body.clone()).await.status;
+            assert_eq!(status == 412, is_refused, "{method} {edited}: {status}");
+        }
+    }
     let totp = as_user(hub.http, &admin, "POST", "/api/me/totp", None).await.json();
     assert!(totp["uri"].as_str().unwrap().starts_with("otpauth://totp/"));
     assert_eq!(

@@ -25,7 +25,7 @@ pub(super) fn register(house: &House, users: &Arc<Users>) {
         json!({"type": "object", "properties": properties})
     };
     let none = Value::Null;
-    let all: [(Method, &str, &str, Right, Value, Handler); 15] = [
+    let all: [(Method, &str, &str, Right, Value, Handler); 17] = [
         (
             Method::Post,
             "/api/setup",
@@ -54,7 +54,7 @@ pub(super) fn register(house: &House, users: &Arc<Users>) {
             Box::pin(log_out(u, c))
         }),
         (Method::Get, "/api/me", "Who I am", Right::See, none.clone(), |u, c| {
-            Box::pin(async move { Ok(me(&u, &c)) })
+            Box::pin(async move { Ok(Reply::tagged(me(&u, &c))) })
         }),
         (
             Method::Put,
@@ -81,9 +81,7 @@ pub(super) fn register(house: &House, users: &Arc<Users>) {
             |u, c| Box::pin(confirm_totp(u, c)),
         ),
         (Method::Get, "/api/me/settings", "My settings of the page", Right::See, none.clone(), |u, c| {
-            Box::pin(async move {
-                Ok(Reply::json(u.house.memory().get("settings", &c.who.user).unwrap_or(json!({}))))
-            })
+            Box::pin(async move { Ok(Reply::tagged(settings(&u, &c))) })
         }),
         (
             Method::Put,
@@ -95,6 +93,12 @@ pub(super) fn register(house: &House, users: &Arc<Users>) {
         ),
         (Method::Get, "/api/users", "All users", Right::Admin, none.clone(), |u, _| {
             Box::pin(async move { Ok(list(&u)) })
+        }),
+        (Method::Get, "/api/users/{name}", "One user", Right::Admin, none.clone(), |u, c| {
+            Box::pin(async move { one_user(&u, c.text("name")).map(Reply::tagged) })
+        }),
+        (Method::Get, "/api/tokens/{id}", "One of my tokens", Right::See, none.clone(), |u, c| {
+            Box::pin(async move { one_token(&u, &c).map(Reply::tagged) })
         }),
         (
             Method::Put,
@@ -217,14 +221,15 @@ async fn log_out(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     Ok(reply)
 }
 
-fn me(users: &Users, call: &Call) -> Reply {
+fn me(users: &Users, call: &Call) -> Value {
     let totp = users.user(&call.who.user).is_some_and(|user| user.totp.is_some());
-    Reply::json(json!({"user": call.who.user, "role": call.who.role, "areas": call.who.areas, "totp": totp,
-                       "scope": call.who.scope, "until": call.who.until_ms}))
+    json!({"user": call.who.user, "role": call.who.role, "areas": call.who.areas, "totp": totp,
+                       "scope": call.who.scope, "until": call.who.until_ms})
 }
 
 async fn change_password(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     own_account(&call)?;
+    call.unchanged(&me(&users, &call))?;
     let new = text(&call, "new").to_string();
     check_password(&new)?;
     let name = call.who.user.clone();
@@ -261,8 +266,13 @@ async fn confirm_totp(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     Ok(Reply::ok())
 }
 
+fn settings(users: &Users, call: &Call) -> Value {
+    users.house.memory().get("settings", &call.who.user).unwrap_or(json!({}))
+}
+
 async fn keep_settings(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     own_account(&call)?;
+    call.unchanged(&settings(&users, &call))?;
     if !call.body.is_object() || call.body.to_string().len() > SETTINGS_BYTES {
         return Err(Problem::new(422, format!("settings: an object of at most {SETTINGS_BYTES} bytes")));
     }
@@ -272,13 +282,22 @@ async fn keep_settings(users: Arc<Users>, call: Call) -> Result<Reply, Problem> 
 
 fn list(users: &Users) -> Reply {
     let all = users.house.memory().list("users").into_iter();
-    let shown = all.map(|(name, user)| json!({"name": name, "role": user["role"], "areas": user["areas"], "totp": !user["totp"].is_null()}));
-    Reply::json(shown.collect())
+    Reply::json(all.map(|(name, user)| shown_user(&name, &user)).collect())
+}
+
+fn shown_user(name: &str, user: &Value) -> Value {
+    json!({"name": name, "role": user["role"], "areas": user["areas"], "totp": !user["totp"].is_null()})
+}
+
+fn one_user(users: &Users, name: &str) -> Result<Value, Problem> {
+    let user = users.house.memory().get("users", name).ok_or_else(|| Problem::missing("user", name))?;
+    Ok(shown_user(name, &user))
 }
 
 async fn put_user(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     let name = call.text("name").to_string();
     check_name(&name)?;
+    call.unchanged(&one_user(&users, &name).unwrap_or(Value::Null))?;
     let known = users.user(&name);
     let role: Option<Role> = match &call.body["role"] {
         Value::Null => None,
@@ -343,7 +362,7 @@ fn keep_an_administrator(users: &Users, leaving: &str) -> Result<(), Problem> {
 
 async fn remove_user(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     let name = call.text("name");
-    users.user(name).ok_or_else(|| Problem::missing("user", name))?;
+    call.unchanged(&one_user(&users, name)?)?;
     keep_an_administrator(&users, name)?;
     let mut changes = users.close_all(name, None, true);
     changes.extend([
@@ -400,12 +419,19 @@ fn shown_token(id: &str, token: &Token) -> Value {
     json!({"id": id, "name": token.name, "scope": token.scope, "expires": token.expires})
 }
 
+/// A token of whoever asks; an administrator may ask for everybody's.
+fn one_token(users: &Users, call: &Call) -> Result<Value, Problem> {
+    let id = call.text("id");
+    let token = users.house.memory().get("tokens", id).and_then(Token::read);
+    let is_mine = |t: &Token| t.user == call.who.user || call.who.may(Right::Admin);
+    let token = token.filter(is_mine).ok_or_else(|| Problem::missing("token", id))?;
+    Ok(shown_token(id, &token))
+}
+
 async fn revoke_token(users: Arc<Users>, call: Call) -> Result<Reply, Problem> {
     own_account(&call)?;
     let id = call.text("id");
-    let token = users.house.memory().get("tokens", id);
-    let is_mine = |t: &Value| t["user"] == call.who.user.as_str() || call.who.role == Role::Admin;
-    token.filter(is_mine).ok_or_else(|| Problem::missing("token", id))?;
+    call.unchanged(&one_token(&users, &call)?)?;
     users.write(vec![Change::remove("tokens", id)]).await?;
     Ok(Reply::ok())
 }
