@@ -6,6 +6,7 @@ use house::{House, Method, Reply};
 
 const PAGE: &str = include_str!("page.html");
 const SCRIPT: &str = include_str!("page.js");
+const SIGN: &str = include_str!("favicon.svg");
 const STYLE: &str = include_str!("page.css");
 
 pub(super) fn register(house: &House) {
@@ -25,6 +26,9 @@ pub(super) fn register(house: &House) {
         let mut reply = Reply::bytes("text/plain", Vec::new()).status(302);
         reply.headers.push(("location", "/api".into()));
         Ok(reply)
+    });
+    add(house, Method::Get, "/favicon.svg", "The hub's sign", anyone, |_, _| {
+        Ok(Reply::bytes("image/svg+xml", SIGN.into()))
     });
     add(house, Method::Get, "/api/page.css", "The style of that page", anyone, |_, _| {
         Ok(Reply::bytes("text/css; charset=utf-8", STYLE.into()))
