@@ -3,6 +3,8 @@
 use crate::schema::EVENTS;
 use house::{Event, Filter};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, WriteTransaction};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -69,6 +71,48 @@ impl Search {
     }
 }
 
+/// What decides whether an event is looked for. A field that a person's event has in another form is none.
+#[derive(Deserialize)]
+struct Head {
+    seq: u64,
+    time: i64,
+    #[serde(default)]
+    event: String,
+    #[serde(default)]
+    entity: Option<Text>,
+    #[serde(default)]
+    device: Option<Text>,
+    #[serde(default)]
+    area: Option<Text>,
+}
+
+/// A text, or something else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Is(String),
+    Other(IgnoredAny),
+}
+
+impl Head {
+    fn event(self) -> Event {
+        let text = |text: Option<Text>| match text {
+            Some(Text::Is(text)) => Some(text),
+            _ => None,
+        };
+        Event {
+            seq: self.seq,
+            time_ms: self.time,
+            kind: self.event,
+            entity: text(self.entity),
+            device: text(self.device),
+            area: text(self.area),
+            number: None,
+            json: String::new(),
+        }
+    }
+}
+
 /// Looks through the chunks, newest first, and adds what is found to `found`, until the limit.
 pub(crate) fn search(db: &Database, search: &Search, found: &mut Vec<Value>) -> Result<(), redb::Error> {
     let table = db.begin_read()?.open_table(EVENTS)?;
@@ -78,19 +122,11 @@ pub(crate) fn search(db: &Database, search: &Search, found: &mut Vec<Value>) -> 
             if found.len() >= search.limit {
                 return Ok(());
             }
-            let Ok(value) = serde_json::from_slice::<Value>(line) else { continue };
-            let text = |name: &str| value[name].as_str().map(str::to_string);
-            let event = Event {
-                seq: value["seq"].as_u64().unwrap_or(0),
-                time_ms: value["time"].as_i64().unwrap_or(0),
-                kind: text("event").unwrap_or_default(),
-                entity: text("entity"),
-                device: text("device"),
-                area: text("area"),
-                number: None,
-                json: String::new(),
-            };
-            if search.takes(&event) {
+            // Most lines are passed over: only what decides is read of them.
+            let Ok(head) = serde_json::from_slice::<Head>(line) else { continue };
+            if search.takes(&head.event())
+                && let Ok(value) = serde_json::from_slice(line)
+            {
                 found.push(value);
             }
         }
