@@ -19,7 +19,8 @@ pub enum Message {
 }
 
 impl Message {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The plain text that a frame carries.
+    pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self {
             Message::Hello { version, boot } => {
@@ -46,7 +47,10 @@ impl Message {
     }
 
     /// Reads one; `None` for a kind that a later version may have added: it is passed over.
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Message>, Refused> {
+    ///
+    /// # Errors
+    /// A known kind with fields that are none.
+    pub fn decode(bytes: &[u8]) -> Result<Option<Message>, Refused> {
         let number = |b: &[u8; 4]| u32::from_be_bytes(*b);
         let Some((kind, rest)) = bytes.split_first() else { return Err(Refused::Malformed("empty message")) };
         Ok(Some(match (kind, rest) {

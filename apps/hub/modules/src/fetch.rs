@@ -164,6 +164,21 @@ mod tests {
     }
 
     #[test]
+    fn hostile_answers_and_urls_are_survived() {
+        let answers: [&[u8]; 3] = [
+            b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+            b"https://example.org:8443/a?b",
+        ];
+        hostile::attack(1, 5_000, &answers, |input| {
+            let _ = (is_whole(input), parse(input));
+            if let Ok(url) = Url::parse(&String::from_utf8_lossy(input)) {
+                assert!(!url.path.contains([' ', '\r', '\n']) && !url.host.contains([' ', '\r', '\n']));
+            }
+        });
+    }
+
+    #[test]
     fn urls_of_webhooks_are_checked() {
         let url = Url::parse("https://example.org:8443/a?b").unwrap();
         assert_eq!((url.is_secure, url.host.as_str(), url.path.as_str()), (true, "example.org:8443", "/a?b"));

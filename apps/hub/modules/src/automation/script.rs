@@ -182,6 +182,24 @@ mod tests {
         scripts
     }
 
+    #[test]
+    fn hostile_scripts_are_refused_or_ended() {
+        let scripts: [&[u8]; 4] = [
+            b"fn on_event(e) { if e.event == \"state\" && e.state > 5 { action(`/dwn/${e.entity}/on?valve=a`); } }",
+            b"let a = [1, 2.5, \"x\", #{b: ()}]; for i in 0..10 { a.push(i); } while a.len() > 3 { a.pop(); } a[0]",
+            b"let f = |x| x * 2; switch f.call(21) { 42 => throw \"yes\", _ => () } try { 1 / 0 } catch (e) { log(e) }",
+            b"state(\"a.b\").to_string().split(\",\").map(|p| p.trim()).reduce(|s, v| s + v, \"\")",
+        ];
+        let mut engine = limited();
+        // As in a house, but with an end that comes sooner.
+        engine.set_max_operations(5_000);
+        hostile::attack(1, 200, &scripts, |input| {
+            if let Ok(ast) = compile(&String::from_utf8_lossy(input)) {
+                let _ = engine.run_ast(&ast);
+            }
+        });
+    }
+
     #[tokio::test(flavor = "multi_thread")]
     async fn a_script_without_end_is_ended() {
         for endless in [

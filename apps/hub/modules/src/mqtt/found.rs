@@ -442,6 +442,31 @@ mod tests {
         assert_eq!(read.entities.len(), 1);
         read.entities.remove(0)
     }
+    #[test]
+    fn hostile_announcements_are_survived() {
+        let plug = br#"{"~":"z/plug","uniq_id":"switch","name":"Plug","stat_t":"~","cmd_t":"~/set","dev":{"ids":["zigbee_0x1"],"name":"Plug"},
+            "val_tpl":"{{ value_json.state }}","avty_t":"z/plug/availability","pl_on":"1"}"#;
+        let device = br#"{"dev":{"ids":"x","name":"Y"},"cmps":{"a":{"p":"sensor","stat_t":"s/a","unit_of_meas":"W","uniq_id":"a"},
+            "b":{"p":"light","schema":"json","cmd_t":"s/b/set","stat_t":"s/b","brightness":true}},"avty":[{"topic":"s/z"}]}"#;
+        let said = br#"{"state":"ON","color":{"r":255,"g":128,"b":0},"brightness":12}"#;
+        hostile::attack(1, 3_000, &[plug, device, said], |input| {
+            let payload = String::from_utf8_lossy(input);
+            for topic in
+                ["switch/0x1/switch/config", "device/x/config", "light/a/b/config", "number/n/config"]
+            {
+                let Ok(Some(read)) = read(topic, input) else { continue };
+                for remote in &read.entities {
+                    let _ = remote.offered("mqtt.x");
+                    let topics: Vec<String> = remote.topics().map(str::to_string).collect();
+                    for topic in topics {
+                        let _ = (remote.heard(&topic, &payload), remote.heard(&topic, "ON"));
+                    }
+                    let _ = remote.order(&command("set", Value::String(payload.to_string())));
+                }
+            }
+        });
+    }
+
     fn command(action: &str, value: Value) -> Command {
         let arguments = [("value".to_string(), value)].into_iter().collect();
         Command { entity: "x".into(), action: action.into(), arguments, who: Principal::house() }

@@ -112,6 +112,21 @@ mod tests {
     }
 
     #[test]
+    fn hostile_templates_and_payloads_are_survived() {
+        let templates: [&[u8]; 4] = [
+            b"{{ value_json.a['b'][0] | float(0) | round(1) }}",
+            b"{{ value | lower }}",
+            b"{{value_json}}",
+            b"{\"a\":{\"b\":[1.5]}}",
+        ];
+        hostile::attack(1, 5_000, &templates, |input| {
+            let text = String::from_utf8_lossy(input);
+            let _ = value(&text, "{\"a\":{\"b\":[1.5]}}");
+            let _ = value("{{ value_json.a.b[0] }}", &text);
+        });
+    }
+
+    #[test]
     fn paths_lead_into_payloads() {
         let payload = r#"{"state":"ON","a b":{"c":[1.5,2]},"on":true,"none":null}"#;
         for (template, wanted) in [

@@ -172,3 +172,23 @@ fn commands(room: &Room, id: &str, address: &str) {
     );
     room.function(Some(id), stats);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use house::{Clock, House, Status, memory::Volatile};
+
+    #[test]
+    fn hostile_xml_is_survived() {
+        let house = House::new(Arc::new(Volatile::default()), Clock::default(), Status::Inbox);
+        let room = Room::new(house, "weather", tokio::sync::watch::channel(false).0);
+        let id = room.own_device("hall", "Hall", "thermostat", None);
+        let weather = Weather::new(Settings::default());
+        let state = br#"<?xml version="1.0"?><state><indoorTemp>21.5</indoorTemp><outdoorTemp unit="C">N/A</outdoorTemp><heat>1</heat><fan>0</fan>
+            <hold>11</hold><heatMode>1</heatMode><!-- x --><a b='&lt;'><![CDATA[<]]></a></state>"#;
+        let small = b"<state><heatMode>2</heatMode></state>";
+        hostile::attack(1, 3_000, &[state, small], |input| {
+            let _ = weather.read(&room, &id, &String::from_utf8_lossy(input));
+        });
+    }
+}
