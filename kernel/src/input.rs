@@ -38,7 +38,7 @@ pub fn start() -> Result<Arc<OpenFile>, Errno> {
         return Err(Errno::EIO);
     }
     QUEUE.lock().bytes.try_reserve_exact(QUEUE_LEN).map_err(|_| Errno::ENOMEM)?;
-    let (reader, writer) = files::pipe::create(OpenFlags::empty(), 0, 0);
+    let (reader, writer) = files::pipe::create(OpenFlags::empty(), 0, 0)?;
     Builder::new(b"input").spawn(move || pass_on(&writer)).map_err(|_| Errno::ENOMEM)?;
     report::line("input");
     Ok(reader)

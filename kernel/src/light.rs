@@ -66,8 +66,7 @@ const REFINE_AT_NS: u64 = 1_000_000_000;
 /// Measures the clock again, once, when more time has passed than the boot could wait for.
 fn refine_clock_later() {
     static TIMER: Once<Timer> = Once::new();
-    // Called once.
-    let _ = TIMER.set(Timer::new(|| match clock::refine() {
+    let made = Timer::new(|| match clock::refine() {
         Refinement::Better { from_hz, to_hz, error_ppm } => kernel_log::info!(
             "clock: {}.{:03} MHz, {} ppm from what it was taken for, exact to {error_ppm} ppm",
             to_hz / 1_000_000,
@@ -76,7 +75,9 @@ fn refine_clock_later() {
         ),
         Refinement::Unsteady => kernel_log::warn!("clock: the time stamp counter has changed its rate"),
         Refinement::Impossible => {}
-    }));
+    });
+    // Called once.
+    let _ = made.map(|timer| TIMER.set(timer));
     if let Some(timer) = TIMER.get() {
         timer.set(REFINE_AT_NS);
     }

@@ -13,11 +13,12 @@ mod record;
 
 use core::fmt;
 use core::num::NonZeroU32;
-use core::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::address::{PAGE_SHIFT, PAGE_SIZE, PhysicalAddress};
 use crate::arch;
-use crate::heap::RESERVE_FRAMES;
+use crate::failure;
+use crate::heap::last_frames;
 
 pub use buddy::MAX_ORDER;
 pub(crate) use buddy::{add_region, alloc_block, free_block, init_caches};
@@ -65,8 +66,6 @@ pub enum Owner {
 pub const OWNERS: usize = 8;
 
 static COUNTS: [AtomicUsize; OWNERS] = [const { AtomicUsize::new(0) }; OWNERS];
-/// Allocations left until one fails on purpose; negative: never.
-static FAIL_AFTER: AtomicI64 = AtomicI64::new(-1);
 
 /// Frames in use by `owner` (or free, for [`Owner::Free`]: those in the processors' caches are counted as
 /// free).
@@ -95,21 +94,6 @@ pub(crate) fn account_new(owner: Owner, frames: usize) {
     COUNTS[owner as usize].fetch_add(frames, Ordering::Relaxed);
 }
 
-/// For tests: the allocation of a frame after `allocations` further ones fails, once; `None` takes the order
-/// back. Only allocations through [`Frame`] count: they are the ones that callers must survive.
-pub fn fail_after(allocations: Option<u32>) {
-    FAIL_AFTER.store(allocations.map_or(-1, i64::from), Ordering::Relaxed);
-}
-
-/// Whether the failure that [`fail_after`] ordered is still to come.
-pub fn failure_is_pending() -> bool {
-    FAIL_AFTER.load(Ordering::Relaxed) >= 0
-}
-
-fn should_fail() -> bool {
-    FAIL_AFTER.load(Ordering::Relaxed) >= 0 && FAIL_AFTER.fetch_sub(1, Ordering::Relaxed) == 0
-}
-
 /// A counted reference to a frame of untyped memory. The frame goes back to the allocator with the last one.
 #[derive(PartialEq, Eq)]
 pub struct Frame {
@@ -125,9 +109,9 @@ impl Frame {
     }
 
     /// A frame that still holds what its last user left. The caller overwrites all of it before a program can
-    /// see it. The last [`RESERVE_FRAMES`] are the kernel heap's, whose small allocations cannot fail.
+    /// see it. The last [`RESERVE_FRAMES`](crate::heap::RESERVE_FRAMES) are the kernel heap's, whose small allocations cannot fail.
     pub fn new_dirty(owner: Owner) -> Result<Self, OutOfMemory> {
-        if should_fail() || owner != Owner::Heap && count(Owner::Free) <= RESERVE_FRAMES {
+        if failure::refuses() || owner != Owner::Heap && count(Owner::Free) <= last_frames() {
             return Err(OutOfMemory);
         }
         let number = buddy::alloc_frame()?;

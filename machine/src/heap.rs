@@ -4,32 +4,38 @@
 //! of free objects on each processor. Larger ones are blocks of the buddy allocator. On the host the heap is
 //! std's.
 //!
-//! A failed small allocation cannot be reported by `Box::new` in stable Rust, so it must not happen: calls
-//! and faults check [`has_reserve`] before they begin, and only small allocations get the last
-//! [`RESERVE_FRAMES`]. What can be large grows through `try_reserve`.
+//! Whatever a program can cause to grow grows through [`Grow`] and its neighbours, which say when there is no memory. What is left to
+//! `Box::new` and its like, which cannot say so, is small, seldom, and has the last [`RESERVE_FRAMES`] to itself.
 
+mod grow;
 #[cfg(target_os = "none")]
 mod slab;
 
 #[cfg(target_os = "none")]
 pub(crate) use slab::init_magazines;
 
-use crate::frame::{self, Owner};
+pub(crate) use grow::last_frames;
+pub use grow::{
+    Allowance, Grow, request, try_arc, try_arc_cyclic, try_arc_slice, try_box, try_collect, try_filled,
+    try_format, try_insert, try_to_vec,
+};
 
 /// Frames that are left to small allocations of the heap: no [`Frame`](crate::frame::Frame) for anybody else and
 /// no large block of the heap is taken out of them.
 pub const RESERVE_FRAMES: usize = 64;
-
-/// Whether a bounded piece of kernel work may begin: enough frames are free that its small allocations cannot
-/// fail.
-#[inline]
-pub fn has_reserve() -> bool {
-    frame::count(Owner::Free) >= RESERVE_FRAMES
-}
 
 /// Gives what the processors keep for themselves back to the common lists, so that the counts of frames can
 /// be compared in tests of leaks.
 pub fn trim() {
     #[cfg(target_os = "none")]
     slab::trim();
+}
+
+/// Bytes that the kernel's heap has given out. Exact after [`trim`]: what lies ready on a processor counts as given out.
+pub fn used_bytes() -> usize {
+    #[cfg(target_os = "none")]
+    let used = slab::used_bytes();
+    #[cfg(not(target_os = "none"))]
+    let used = 0;
+    used
 }

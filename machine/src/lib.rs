@@ -6,6 +6,8 @@
 //! |---|---|
 //! | [`boot`] | what the loader told |
 //! | [`frame`] | physical memory, a frame at a time, counted |
+//! | [`heap`] | the kernel's own memory, and how it grows on behalf of programs |
+//! | [`failure`] | requests refused on purpose |
 //! | [`paging`] | address spaces, changed through cursors |
 //! | [`user`] | copying to and from a program's memory |
 //! | [`context`] | running a program until it needs the kernel |
@@ -36,6 +38,7 @@ pub mod clock;
 pub mod console;
 pub mod context;
 pub mod cpu;
+pub mod failure;
 pub mod firmware;
 pub mod frame;
 pub mod heap;

@@ -19,6 +19,7 @@ use crate::address::{PAGE_SIZE, PhysicalAddress, USER_END, UserAddress};
 use crate::arch;
 use crate::cpu;
 use crate::frame::{Frame, OutOfMemory, Owner, Record, record_at};
+use crate::heap::try_arc;
 
 pub use cursor::{Cursor, Shared};
 pub use entry::{Mapping, Protection};
@@ -65,7 +66,7 @@ impl Space {
     pub fn new() -> Result<Arc<Self>, OutOfMemory> {
         let root = Frame::new(Owner::PageTable)?;
         arch::copy_kernel_half(root.pointer());
-        Ok(Arc::new(Self { root, loaded: CpuSet::new() }))
+        try_arc(Self { root, loaded: CpuSet::new() })
     }
 
     /// The address of the root table.

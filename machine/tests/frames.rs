@@ -1,8 +1,10 @@
 //! Frames on the hosted machine. Each test is a process of its own (`cargo nextest`).
 
 use machine::address::PAGE_SIZE;
-use machine::frame::{Frame, OutOfMemory, Owner, count, fail_after, total};
+use machine::failure::{self, Plan};
+use machine::frame::{Frame, OutOfMemory, Owner, count, total};
 use machine::heap::RESERVE_FRAMES;
+use machine::heap::{Grow, try_arc};
 use machine::hosted;
 
 fn frames(owner: Owner, most: usize) -> Vec<Frame> {
@@ -91,12 +93,42 @@ fn copies_stop_at_the_end_of_a_frame() {
 }
 
 #[test]
-fn an_injected_failure_comes_once_after_as_many_allocations_as_asked() {
+fn an_ordered_failure_comes_once_after_as_many_requests_as_asked() {
     hosted::init_memory();
-    fail_after(Some(2));
+    failure::plan(Plan::After(2));
     let outcomes: Vec<bool> = (0..5).map(|_| Frame::new(Owner::User).is_ok()).collect();
-    assert_eq!(outcomes, [true, true, false, true, true]);
-    fail_after(Some(0));
-    fail_after(None);
+    assert_eq!((outcomes.as_slice(), failure::refused()), (&[true, true, false, true, true][..], 1));
+    failure::plan(Plan::After(0));
+    failure::plan(Plan::Never);
     assert!(Frame::new(Owner::User).is_ok());
+}
+
+#[test]
+fn requests_of_the_heap_are_counted_with_those_of_frames() {
+    hosted::init_memory();
+    failure::plan(Plan::After(2));
+    assert!(try_arc(7).is_ok());
+    assert!(Frame::new(Owner::User).is_ok());
+    let mut list = Vec::new();
+    assert_eq!(list.try_push(1), Err(OutOfMemory));
+    assert_eq!(list.try_push(1), Ok(()));
+    failure::plan(Plan::After(0));
+    // There is room for it already, so nothing is asked for.
+    assert_eq!(list.try_push(2), Ok(()));
+    assert_eq!(try_arc(7), Err(OutOfMemory));
+    assert_eq!(list, [1, 2]);
+}
+
+#[test]
+fn failures_by_chance_come_as_often_as_ordered_and_the_same_each_time() {
+    hosted::init_memory();
+    let run = || {
+        failure::plan(Plan::OneIn(10, 5));
+        let outcomes: Vec<bool> = (0..1000).map(|_| try_arc(()).is_ok()).collect();
+        (outcomes, failure::refused())
+    };
+    let (first, refused) = run();
+    assert!((60..140).contains(&refused), "{refused} of 1000");
+    assert_eq!(run(), (first, refused));
+    failure::plan(Plan::Never);
 }

@@ -71,7 +71,7 @@ pub fn start(port: &Arc<Port>, number: u32, window: Option<Winsize>) -> Result<A
     // The speed at which the port was opened.
     let c_cflag = Termios::DEFAULT.c_cflag & !CBAUD | B115200;
     let termios = Termios { c_cflag, ..Termios::DEFAULT };
-    let terminal = Terminal::new(&name, device, termios, Arc::new(Line(Arc::clone(port))));
+    let terminal = Terminal::new(name.clone(), device, termios, Arc::new(Line(Arc::clone(port))))?;
     if let Some(window) = window {
         terminal.set_window(window);
     }

@@ -1,9 +1,8 @@
 //! Files without a name: pipes, sockets, eventfds. They have a place all the same, on a mount that no namespace shows, so
 //! that fstat(2) and /proc/PID/fd treat them like any other file.
 
-use alloc::format;
 use alloc::string::String;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use abi::Errno;
@@ -12,6 +11,8 @@ use abi::mount::MountFlags;
 use abi::stat::{ANON_INODE_FS_MAGIC, PIPEFS_MAGIC, S_IFMT, S_IRUSR, S_IWUSR, SOCKFS_MAGIC, Statfs};
 use abi::time::Timespec;
 use machine::address::PAGE_SIZE;
+use machine::frame::OutOfMemory;
+use machine::heap::{try_arc, try_format};
 use machine::sync::{Once, Rank, SpinLock};
 
 use crate::credentials::Ownership;
@@ -69,7 +70,7 @@ impl FileSystem for AnonymousFileSystem {
     }
 
     fn root(&self) -> Arc<dyn Inode> {
-        AnonymousInode::new("anon_inode", 0o600)
+        Arc::new(AnonymousInode { label: "anon_inode", identity: Identity::new(0o600, 0, 0) })
     }
 
     fn may_hold_programs(&self) -> bool {
@@ -112,8 +113,8 @@ fn mount(home: Home) -> Arc<Mount> {
 }
 
 /// A place for a file without a name.
-pub fn path(home: Home, inode: Arc<dyn Inode>) -> Path {
-    Path { mount: mount(home), dentry: Dentry::root(inode, Weak::new(), false) }
+pub fn path(home: Home, inode: Arc<dyn Inode>) -> Result<Path, OutOfMemory> {
+    Ok(Path { mount: mount(home), dentry: Dentry::nameless(inode)? })
 }
 
 /// What fstat(2) shows of a file without a name, and the locks on it.
@@ -199,12 +200,12 @@ pub struct AnonymousInode {
 
 impl AnonymousInode {
     /// An inode that /proc/PID/fd shows as `anon_inode:LABEL`. Linux gives these a mode without a kind.
-    pub fn new(label: &'static str, mode: u32) -> Arc<Self> {
-        Arc::new(Self { label, identity: Identity::new(mode, 0, 0) })
+    pub fn new(label: &'static str, mode: u32) -> Result<Arc<Self>, OutOfMemory> {
+        try_arc(Self { label, identity: Identity::new(mode, 0, 0) })
     }
 
     /// As [`new`](Self::new) with the permissions that Linux gives: read and write for root.
-    pub fn labelled(label: &'static str) -> Arc<Self> {
+    pub fn labelled(label: &'static str) -> Result<Arc<Self>, OutOfMemory> {
         Self::new(label, S_IRUSR | S_IWUSR)
     }
 }
@@ -233,7 +234,7 @@ impl Inode for AnonymousInode {
         Err(Errno::ENXIO)
     }
 
-    fn label(&self) -> Option<String> {
-        Some(format!("anon_inode:{}", self.label))
+    fn label(&self) -> Result<Option<String>, Errno> {
+        Ok(Some(try_format(format_args!("anon_inode:{}", self.label))?))
     }
 }

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::any::Any;
 
+use machine::frame::OutOfMemory;
 use machine::sync::{Rank, SpinLock};
 
 /// A place for one thing of any type, made by the first who needs it.
@@ -20,13 +21,16 @@ impl Attachment {
     }
 
     /// What is attached; `fresh` where nothing is yet. None when something of another type is.
-    pub fn get_or_attach<T: Any + Send + Sync>(&self, fresh: impl FnOnce() -> Arc<T>) -> Option<Arc<T>> {
+    pub fn get_or_attach<T: Any + Send + Sync>(
+        &self,
+        fresh: impl FnOnce() -> Result<Arc<T>, OutOfMemory>,
+    ) -> Result<Option<Arc<T>>, OutOfMemory> {
         if let Some(known) = self.0.lock().clone() {
-            return known.downcast().ok();
+            return Ok(known.downcast().ok());
         }
-        let fresh: Arc<dyn Any + Send + Sync> = fresh();
+        let fresh: Arc<dyn Any + Send + Sync> = fresh()?;
         let chosen = Arc::clone(self.0.lock().get_or_insert(fresh));
-        chosen.downcast().ok()
+        Ok(chosen.downcast().ok())
     }
 
     /// Attaches `value` in place of what was there.

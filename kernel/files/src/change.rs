@@ -13,6 +13,7 @@ use crate::metadata::{Kind, MetadataChange};
 use crate::mount::Path;
 use crate::time;
 use crate::walk::Context;
+use machine::heap::Grow;
 
 /// A time for [`Context::change_times`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +159,7 @@ impl Context<'_> {
         }
         let mut shown = Vec::new();
         for name in names.split_inclusive(|&byte| byte == 0).filter(|name| !name.starts_with(b"trusted.")) {
-            shown.extend_from_slice(name);
+            shown.try_extend(name)?;
         }
         Ok(shown)
     }

@@ -12,6 +12,7 @@ use crate::inode::{NewBody, NewNode};
 use crate::metadata::Kind;
 use crate::mount::Path;
 use crate::walk::{Context, Last, Lookup, Walker};
+use machine::heap::try_arc_slice;
 
 /// The longest target of a symbolic link, its NUL included.
 use abi::fcntl::PATH_MAX;
@@ -75,10 +76,11 @@ impl Context<'_> {
         directory.mount.check_writable()?;
         let parent = directory.inode().ownership();
         self.credentials.check(parent, Access::CHANGE)?;
-        let name: Arc<[u8]> = Arc::from(walker.name());
+        let name: Arc<[u8]> = try_arc_slice(walker.name())?;
+        let room = directory.dentry.make_room(&changing)?;
         let node = NewNode { body, ownership: self.credentials.ownership_in(parent, mode) };
         let inode = directory.inode().create(&name, node)?;
-        let dentry = directory.dentry.remember(name, inode);
+        let dentry = directory.dentry.remember(room, name, inode)?;
         Ok(Path { mount: Arc::clone(&directory.mount), dentry })
     }
 
@@ -104,9 +106,10 @@ impl Context<'_> {
         if old.dentry.is_directory() {
             return Err(Errno::EPERM);
         }
-        let name: Arc<[u8]> = Arc::from(walker.name());
+        let name: Arc<[u8]> = try_arc_slice(walker.name())?;
+        let room = directory.dentry.make_room(&changing)?;
         directory.inode().link(&name, old.inode())?;
-        directory.dentry.remember(name, Arc::clone(old.inode()));
+        directory.dentry.remember(room, name, Arc::clone(old.inode()))?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! Who asks: user and group ids and capabilities (credentials(7), capabilities(7)), and what they may do to a file.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::capability::{
@@ -44,7 +45,7 @@ pub struct Credentials {
     /// The group that file permissions are checked with.
     pub fsgid: u32,
     /// Supplementary groups, ascending.
-    pub groups: Arc<[u32]>,
+    pub groups: Arc<Vec<u32>>,
     /// What the process may do now.
     pub effective: Capabilities,
     /// What it may make effective.
@@ -122,7 +123,7 @@ impl Credentials {
             egid: gid,
             sgid: gid,
             fsgid: gid,
-            groups: Arc::new([]),
+            groups: Arc::new(Vec::new()),
             effective: capabilities,
             permitted: capabilities,
             inheritable: Capabilities::NONE,

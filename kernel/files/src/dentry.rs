@@ -18,12 +18,14 @@ use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use abi::Errno;
+use machine::frame::OutOfMemory;
+use machine::heap::{Allowance, try_arc, try_arc_slice};
 use machine::sync::{Rank, SpinLock};
 use threads::{ReadGuard, RwLock, WriteGuard};
 
 use crate::filesystem::Superblock;
 use crate::inode::Inode;
-use crate::name::NameMap;
+use crate::name::{NameMap, reserve_name};
 
 /// The longest name, in bytes.
 pub use abi::fcntl::NAME_MAX;
@@ -67,17 +69,26 @@ pub struct Dentry {
 }
 
 impl Dentry {
-    /// The root of a file system, or a file that has no name (with an empty `superblock`).
+    /// A file that has no name and is in no file system.
+    pub(crate) fn nameless(inode: Arc<dyn Inode>) -> Result<Arc<Self>, OutOfMemory> {
+        try_arc(Self::new(inode, Weak::new(), false, None, try_arc_slice(&[])?))
+    }
+
+    /// The root of a file system.
     pub fn root(inode: Arc<dyn Inode>, superblock: Weak<Superblock>, keeps_children: bool) -> Arc<Self> {
         Arc::new(Self::new(inode, superblock, keeps_children, None, Arc::new([])))
     }
 
     /// A file of `root`'s file system that has no name but shows one, as if it had been removed.
-    pub(crate) fn unlinked(inode: Arc<dyn Inode>, parent: &Arc<Dentry>, name: Arc<[u8]>) -> Arc<Self> {
+    pub(crate) fn unlinked(
+        inode: Arc<dyn Inode>,
+        parent: &Arc<Dentry>,
+        name: &[u8],
+    ) -> Result<Arc<Self>, OutOfMemory> {
         let superblock = Weak::clone(&parent.superblock);
-        let dentry = Self::new(inode, superblock, true, Some(Arc::clone(parent)), name);
+        let dentry = Self::new(inode, superblock, true, Some(Arc::clone(parent)), try_arc_slice(name)?);
         dentry.is_dead.store(true, Ordering::Relaxed);
-        Arc::new(dentry)
+        try_arc(dentry)
     }
 
     fn new(
@@ -212,40 +223,59 @@ impl Dentry {
 
     fn look_up(self: &Arc<Self>, name: &[u8]) -> Result<Arc<Dentry>, Errno> {
         let inode = self.inode.lookup(name)?;
-        Ok(self.remember(Arc::from(name), inode))
+        let name: Arc<[u8]> = try_arc_slice(name)?;
+        let fresh = try_arc(self.new_child(inode, &name))?;
+        Ok(self.keep(name, fresh)?)
     }
 
-    /// Puts a child into the cache, for an entry that the caller has made or found under the lock `changes`. When another
-    /// lookup was quicker, its dentry is the one.
-    pub(crate) fn remember(self: &Arc<Self>, name: Arc<[u8]>, inode: Arc<dyn Inode>) -> Arc<Dentry> {
-        let fresh = Arc::new(Dentry::new(
-            inode,
-            Weak::clone(&self.superblock),
-            self.keeps_children,
-            Some(Arc::clone(self)),
-            Arc::clone(&name),
-        ));
-        let child = |dentry: &Arc<Dentry>| {
-            if self.keeps_children {
-                Child::Kept(Arc::clone(dentry))
-            } else {
-                Child::Passing(Arc::downgrade(dentry))
-            }
+    /// Room in the cache for a child more, and memory for its dentry: to be had before the file system makes or moves anything, since a child
+    /// that is not in the cache would be looked up again, and then a directory has two dentries with two locks.
+    pub(crate) fn make_room(&self, _changing: &Changing<'_>) -> Result<ChildRoom, Errno> {
+        // While entries are changed nobody looks any up, so the room stays.
+        reserve_name(&mut self.children.lock())?;
+        Ok(ChildRoom(Allowance::of(1)?))
+    }
+
+    /// Puts a child into the cache that the caller has just made.
+    pub(crate) fn remember(
+        self: &Arc<Self>,
+        room: ChildRoom,
+        name: Arc<[u8]>,
+        inode: Arc<dyn Inode>,
+    ) -> Result<Arc<Dentry>, Errno> {
+        let fresh = Arc::new(self.new_child(inode, &name));
+        drop(room);
+        Ok(self.keep(name, fresh)?)
+    }
+
+    fn new_child(self: &Arc<Self>, inode: Arc<dyn Inode>, name: &Arc<[u8]>) -> Self {
+        let superblock = Weak::clone(&self.superblock);
+        Dentry::new(inode, superblock, self.keeps_children, Some(Arc::clone(self)), Arc::clone(name))
+    }
+
+    /// Puts a child into the cache. When another lookup was quicker, its dentry is the one.
+    fn keep(&self, name: Arc<[u8]>, fresh: Arc<Dentry>) -> Result<Arc<Dentry>, OutOfMemory> {
+        let child = if self.keeps_children {
+            Child::Kept(Arc::clone(&fresh))
+        } else {
+            Child::Passing(Arc::downgrade(&fresh))
         };
         let mut children = self.children.lock();
         let known = children.get(&*name).and_then(Child::get);
         let (result, surplus) = match known {
-            Some(known) if known.inode.is_current() => (known, Some(fresh)),
-            stale => {
-                // Without room for the table to grow the child is simply not cached.
-                if children.try_reserve(1).is_ok() {
-                    children.insert(name, child(&fresh));
+            Some(known) if known.inode.is_current() => (Ok(known), Some(fresh)),
+            stale => match reserve_name(&mut children) {
+                Ok(()) => {
+                    let replaced = children.insert(name, child);
+                    drop(children);
+                    drop((replaced, stale));
+                    return Ok(fresh);
                 }
-                (fresh, stale)
-            }
+                Err(error) => (Err(error), Some(fresh)),
+            },
         };
         drop(children);
-        drop(surplus);
+        drop((child, surplus));
         result
     }
 
@@ -257,7 +287,7 @@ impl Dentry {
         Some(dentry)
     }
 
-    /// Moves `child` to `name` in `to` after the file system has; whatever the cache had there is gone.
+    /// Moves `child` to `name` in `to`, where room was made, after the file system has; whatever the cache had there is gone.
     pub(crate) fn move_child(self: &Arc<Self>, child: &Arc<Dentry>, to: &Arc<Dentry>, name: &Arc<[u8]>) {
         let old_name = child.name();
         let held = {
@@ -274,14 +304,14 @@ impl Dentry {
         };
         let mut children = to.children.lock();
         let replaced = match held {
-            Some(held) if children.try_reserve(1).is_ok() => children.insert(Arc::clone(name), held),
-            _ => children.remove(&**name),
+            Some(held) => children.insert(Arc::clone(name), held),
+            None => children.remove(&**name),
         };
         drop(children);
         drop((old_parent, replaced));
     }
 
-    /// Exchanges `child` with `other` in `directory` after the file system has.
+    /// Exchanges `child` with `other` in `directory` after the file system has. Room was made in both.
     pub(crate) fn exchange_children(
         self: &Arc<Self>,
         child: &Arc<Dentry>,
@@ -301,9 +331,7 @@ impl Dentry {
             };
             drop(old_parent);
             let mut children = parent.children.lock();
-            if let Some(held) = held
-                && children.try_reserve(1).is_ok()
-            {
+            if let Some(held) = held {
                 children.insert(Arc::clone(name), held);
             }
         }
@@ -378,6 +406,9 @@ fn take_place(dentry: &mut Dentry) -> Option<(Arc<Dentry>, Arc<[u8]>)> {
     let place = dentry.place.get_mut();
     place.parent.take().map(|parent| (parent, Arc::clone(&place.name)))
 }
+
+/// Room for one child more in a directory's cache.
+pub(crate) struct ChildRoom(#[allow(dead_code, reason = "held for the memory that it keeps")] Allowance);
 
 /// The right to change the entries of one directory.
 pub struct Changing<'a>(#[allow(dead_code, reason = "held for what it keeps out")] WriteGuard<'a, ()>);

@@ -4,6 +4,8 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use threads::poll::{Epoll, Events, Pollable, Waiter};
 
 use crate::anonymous::AnonymousInode;
@@ -13,9 +15,9 @@ use crate::open_file::OpenFile;
 struct EpollFile(Epoll);
 
 /// epoll_create1(2). The instance is found again with `as_epoll` of the open file.
-pub fn create() -> Arc<OpenFile> {
-    let file = Arc::new(EpollFile(Epoll::new()));
-    OpenFile::anonymous(file, AnonymousInode::labelled("[eventpoll]"), OpenFlags::RDWR)
+pub fn create() -> Result<Arc<OpenFile>, OutOfMemory> {
+    let file = try_arc(EpollFile(Epoll::new()?))?;
+    OpenFile::anonymous(file, AnonymousInode::labelled("[eventpoll]")?, OpenFlags::RDWR)
 }
 
 impl Pollable for EpollFile {

@@ -5,6 +5,8 @@ use alloc::sync::Arc;
 use abi::Errno;
 use abi::fcntl::OpenFlags;
 use abi::notify::EventfdFlags;
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use machine::sync::{Rank, SpinLock};
 use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Pollable, Waiter};
@@ -26,7 +28,7 @@ struct EventFile {
 }
 
 /// eventfd2(2): a counter that begins at `value`.
-pub fn create(value: u32, flags: EventfdFlags) -> Arc<OpenFile> {
+pub fn create(value: u32, flags: EventfdFlags) -> Result<Arc<OpenFile>, OutOfMemory> {
     let file = EventFile {
         value: SpinLock::new(Rank::Stream, u64::from(value)),
         is_semaphore: flags.contains(EventfdFlags::SEMAPHORE),
@@ -36,7 +38,7 @@ pub fn create(value: u32, flags: EventfdFlags) -> Arc<OpenFile> {
     };
     let mut open = OpenFlags::RDWR;
     open.set(OpenFlags::NONBLOCK, flags.contains(EventfdFlags::NONBLOCK));
-    OpenFile::anonymous(Arc::new(file), AnonymousInode::labelled("[eventfd]"), open)
+    OpenFile::anonymous(try_arc(file)?, AnonymousInode::labelled("[eventfd]")?, open)
 }
 
 impl EventFile {

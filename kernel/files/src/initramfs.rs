@@ -125,7 +125,9 @@ impl Unpacker<'_> {
             && entry.mode & S_IFMT == abi::stat::S_IFREG
         {
             let pager = Arc::new(ArchivePager(entry.data));
-            fill(&path, Object::with_pager(entry.data.len() as u64, pager));
+            let object = Object::with_pager(entry.data.len() as u64, pager)
+                .map_err(|errno| Error::File(String::from_utf8_lossy(entry.name).into_owned(), errno))?;
+            fill(&path, object);
             self.done.bytes += entry.data.len() as u64;
         }
         Ok(())

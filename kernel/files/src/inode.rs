@@ -18,6 +18,7 @@ use crate::locks::FileLocks;
 use crate::metadata::{Kind, Metadata, MetadataChange};
 use crate::mount::Path;
 use crate::writers::WriterCount;
+use machine::heap::try_to_vec;
 
 /// How a file is being opened, for [`Inode::open`].
 pub struct Opening<'a> {
@@ -175,8 +176,8 @@ pub trait Inode: Any + Send + Sync {
     /// What readlink(2) shows, where that is not what [`follow`](Self::follow) gives.
     fn link_text(&self, credentials: &Credentials, root: &Path) -> Result<Vec<u8>, Errno> {
         match self.follow(credentials)? {
-            Link::Target(text) => Ok(text.to_vec()),
-            Link::Place(path) => Ok(path.display(root)),
+            Link::Target(text) => Ok(try_to_vec(&text)?),
+            Link::Place(path) => path.display(root),
         }
     }
 
@@ -221,8 +222,8 @@ pub trait Inode: Any + Send + Sync {
     }
 
     /// What a file without a name is called in /proc/PID/fd, such as `pipe:[17]`.
-    fn label(&self) -> Option<String> {
-        None
+    fn label(&self) -> Result<Option<String>, Errno> {
+        Ok(None)
     }
 
     /// Whether the dentry found by a lookup may be used again. /proc/PID directories answer false once the process has gone.

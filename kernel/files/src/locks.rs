@@ -14,6 +14,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use abi::Errno;
+use machine::heap::{Grow, try_box};
 use machine::sync::{Once, Rank, SpinLock};
 use threads::{Wait, WaitQueue};
 
@@ -56,7 +57,7 @@ impl FileLocks {
         let state = State { whole: Vec::new(), records: Records::default() };
         let fresh = Inner { state: SpinLock::new(Rank::Inode, state), released: WaitQueue::new() };
         // Whoever loses the race uses the winner's.
-        let _ = self.0.set(Box::new(fresh));
+        let _ = self.0.set(try_box(fresh).ok()?);
         self.0.get().map(|inner| &**inner)
     }
 
@@ -86,7 +87,7 @@ impl FileLocks {
             if state.whole.iter().any(|other| kind.conflicts(other.kind)) {
                 return None;
             }
-            if state.whole.try_reserve(1).is_err() {
+            if state.whole.try_grow(1).is_err() {
                 return Some(Err(Errno::ENOLCK));
             }
             state.whole.push(Whole { open_file, kind });
@@ -192,7 +193,7 @@ fn note_waiting(owner: LockOwner, holder: LockOwner) -> Result<(), Errno> {
             None => break,
         }
     }
-    waiting.try_reserve(1).map_err(|_| Errno::ENOLCK)?;
+    waiting.try_grow(1).map_err(|_| Errno::ENOLCK)?;
     waiting.push((owner, holder));
     Ok(())
 }

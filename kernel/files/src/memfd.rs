@@ -1,12 +1,12 @@
 //! Files in memory without a name (memfd_create(2)), and their seals.
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::fcntl::{MemfdFlags, OpenFlags, Seals};
 use abi::mount::MountFlags;
 use abi::stat::S_IFREG;
+use machine::heap::{Grow, try_to_vec};
 use machine::sync::Once;
 
 use crate::credentials::{Credentials, Ownership};
@@ -49,13 +49,13 @@ pub fn create(name: &[u8], flags: MemfdFlags, credentials: &Credentials) -> Resu
     if flags.contains(MemfdFlags::NOEXEC_SEAL) {
         contents.add_seals(Seals::EXEC)?;
     }
-    let mut label = Vec::from(*b"memfd:");
-    label.extend_from_slice(name);
-    let dentry = Dentry::unlinked(Arc::clone(&inode), mount.root(), Arc::from(label));
+    let mut label = try_to_vec(b"memfd:")?;
+    label.try_extend(name)?;
+    let dentry = Dentry::unlinked(Arc::clone(&inode), mount.root(), &label)?;
     let path = Path { mount, dentry };
     let flags = OpenFlags::RDWR | OpenFlags::LARGEFILE;
     let file = inode.open(&Opening { flags, credentials, path: &path })?;
-    Ok(OpenFile::new(file, path, flags, false))
+    Ok(OpenFile::new(file, path, flags, false)?)
 }
 
 fn node(file: &OpenFile) -> Result<Arc<TmpfsNode>, Errno> {

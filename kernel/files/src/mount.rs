@@ -12,6 +12,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use abi::Errno;
 use abi::mount::MountFlags;
 use abi::stat::{Statfs, StatfsFlags};
+use machine::frame::OutOfMemory;
+use machine::heap::{Allowance, Grow, request, try_collect};
 use machine::sync::{Rank, RcuCell, SpinLock, rcu_read};
 use threads::Mutex;
 
@@ -47,7 +49,8 @@ const MOUNT_FLAGS: MountFlags = MountFlags::RDONLY
     .union(MountFlags::RELATIME);
 
 impl Mount {
-    /// A mount of `root`, a directory (or, for a bind, a file) of `superblock`, that is in no namespace yet.
+    /// A mount of `root`, a directory (or, for a bind, a file) of `superblock`, that is in no namespace yet. Whoever makes one for a program has an
+    /// allowance.
     pub fn new(superblock: Arc<Superblock>, root: Arc<Dentry>, flags: MountFlags, source: &str) -> Arc<Self> {
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -169,6 +172,9 @@ impl Mount {
     }
 }
 
+/// The names of a path, last one first.
+type Names = Vec<Arc<[u8]>>;
+
 /// A place: a dentry as seen through a mount.
 #[derive(Clone)]
 pub struct Path {
@@ -210,54 +216,59 @@ impl Path {
     }
 
     /// The names from the root down to here, last one first, and whether `root` was met on the way.
-    fn names_up_to(&self, root: &Path) -> (Vec<Arc<[u8]>>, bool) {
+    fn names_up_to(&self, root: &Path) -> Result<(Names, bool), OutOfMemory> {
         let mut names = Vec::new();
         let mut at = self.clone();
         loop {
             if at == *root {
-                return (names, true);
+                return Ok((names, true));
             }
             if at.is_mount_root() {
                 match at.mount.place() {
                     Some(place) => at = place,
-                    None => return (names, false),
+                    None => return Ok((names, false)),
                 }
                 continue;
             }
             let (parent, name) = at.dentry.place();
             match parent {
                 Some(parent) => {
-                    names.push(name);
+                    names.try_push(name)?;
                     at.dentry = parent;
                 }
-                None => return (names, false),
+                None => return Ok((names, false)),
             }
         }
     }
 
-    fn spell(names: &[Arc<[u8]>]) -> Vec<u8> {
+    /// The names after `text`, with room for `more` bytes besides.
+    fn spell(names: &[Arc<[u8]>], text: &[u8], more: usize) -> Result<Vec<u8>, OutOfMemory> {
+        let len: usize = names.iter().map(|name| name.len() + 1).sum();
+        let mut all = Vec::new();
+        all.try_grow_exact(text.len() + len.max(1) + more)?;
+        all.extend_from_slice(text);
         if names.is_empty() {
-            return alloc::vec![b'/'];
+            all.push(b'/');
         }
-        let mut text = Vec::with_capacity(names.iter().map(|name| name.len() + 1).sum());
         for name in names.iter().rev() {
-            text.push(b'/');
-            text.extend_from_slice(name);
+            all.push(b'/');
+            all.extend_from_slice(name);
         }
-        text
+        Ok(all)
     }
 
     /// The path as /proc shows it to a process whose root is `root`: a label for files without a name, ` (deleted)`
     /// after removed ones.
-    pub fn display(&self, root: &Path) -> Vec<u8> {
-        if let Some(label) = self.inode().label() {
-            return label.into_bytes();
+    pub fn display(&self, root: &Path) -> Result<Vec<u8>, Errno> {
+        if let Some(label) = self.inode().label()? {
+            return Ok(label.into_bytes());
         }
-        let mut text = Self::spell(&self.names_up_to(root).0);
+        const DELETED: &[u8] = b" (deleted)";
+        let mut text = Self::spell(&self.names_up_to(root)?.0, &[], DELETED.len())?;
         if self.dentry.is_dead() {
-            text.extend_from_slice(b" (deleted)");
+            text.extend_from_slice(DELETED);
         }
-        text
+        Ok(text)
     }
 
     /// The path as getcwd(2) gives it: ENOENT when it has been removed, `(unreachable)` before it outside of `root`.
@@ -265,13 +276,10 @@ impl Path {
         if self.dentry.is_dead() {
             return Err(Errno::ENOENT);
         }
-        let (names, is_inside) = self.names_up_to(root);
-        let mut text = Vec::new();
-        if !is_inside {
-            text.extend_from_slice(b"(unreachable)");
-        }
-        text.append(&mut Self::spell(&names));
-        Ok(text)
+        let (names, is_inside) = self.names_up_to(root)?;
+        let before: &[u8] = if is_inside { &[] } else { b"(unreachable)" };
+        // getcwd(2) ends it with a NUL.
+        Ok(Self::spell(&names, before, 1)?)
     }
 }
 
@@ -287,12 +295,34 @@ fn key(place: &Path) -> PointKey {
     (place.mount.id, Arc::as_ptr(&place.dentry).addr())
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Table {
     /// In the order of mounting.
     mounts: Vec<Arc<Mounted>>,
     points: hashbrown::HashMap<PointKey, Arc<Mounted>, NameHash>,
 }
+
+impl Table {
+    /// A copy with room for one mount more.
+    fn copy(&self) -> Result<Self, OutOfMemory> {
+        let mut copy = Self::with_room(self.mounts.len() + 1)?;
+        copy.mounts.extend(self.mounts.iter().cloned());
+        copy.points.extend(self.points.iter().map(|(key, mounted)| (*key, Arc::clone(mounted))));
+        Ok(copy)
+    }
+
+    /// An empty table that can take so many mounts.
+    fn with_room(mounts: usize) -> Result<Self, OutOfMemory> {
+        let mut table = Self::default();
+        table.mounts.try_grow_exact(mounts)?;
+        request()?;
+        table.points.try_reserve(mounts).map_err(|_| OutOfMemory)?;
+        Ok(table)
+    }
+}
+
+/// Frames for the objects of one change, beside the tables.
+const CHANGE_FRAMES: usize = 2;
 
 /// The tree of mounts that a group of processes sees.
 pub struct MountNamespace {
@@ -340,8 +370,8 @@ impl MountNamespace {
     }
 
     /// All mounts in the order of mounting.
-    pub fn mounts(&self) -> Vec<Arc<Mount>> {
-        self.table.get().mounts.iter().map(|mounted| Arc::clone(&mounted.mount)).collect()
+    pub fn mounts(&self) -> Result<Vec<Arc<Mount>>, OutOfMemory> {
+        try_collect(self.table.get().mounts.iter().map(|mounted| Arc::clone(&mounted.mount)))
     }
 
     /// Puts `mount` at `place`, over whatever is mounted there. ENOTDIR where one is a directory and the other is not, ENOENT
@@ -355,7 +385,8 @@ impl MountNamespace {
         if place.dentry.is_dead() {
             return Err(Errno::ENOENT);
         }
-        let mut table = (*self.table.get()).clone();
+        let _allowance = Allowance::of(CHANGE_FRAMES)?;
+        let mut table = self.table.get().copy()?;
         if table.mounts.len() >= MOUNT_MAX {
             return Err(Errno::ENOSPC);
         }
@@ -372,7 +403,8 @@ impl MountNamespace {
     /// unless `is_lazy`, which takes those below it along; the caller's only reference is the one it gives. EINVAL for one that is not in this namespace or is its root.
     pub fn detach(&self, mount: Arc<Mount>, is_lazy: bool) -> Result<(), Errno> {
         let _changing = self.changing.lock();
-        let mut table = (*self.table.get()).clone();
+        let _allowance = Allowance::of(CHANGE_FRAMES)?;
+        let mut table = self.table.get().copy()?;
         let is_here = table.mounts.iter().any(|mounted| Arc::ptr_eq(&mounted.mount, &mount));
         if Arc::ptr_eq(&mount, &self.root.mount) || !is_here {
             return Err(Errno::EINVAL);
@@ -381,12 +413,8 @@ impl MountNamespace {
         if !is_lazy && Arc::strong_count(&mount) > 2 {
             return Err(Errno::EBUSY);
         }
-        let going: Vec<Arc<Mount>> = table
-            .mounts
-            .iter()
-            .filter(|mounted| mounted.mount.stands_on(&mount))
-            .map(|mounted| Arc::clone(&mounted.mount))
-            .collect();
+        let below = table.mounts.iter().filter(|mounted| mounted.mount.stands_on(&mount));
+        let going = try_collect(below.map(|mounted| Arc::clone(&mounted.mount)))?;
         table.mounts.retain(|mounted| !going.iter().any(|gone| Arc::ptr_eq(gone, &mounted.mount)));
         for gone in &going {
             let place = gone.place.lock().take();
@@ -409,7 +437,8 @@ impl MountNamespace {
         if place.mount.stands_on(mount) {
             return Err(Errno::ELOOP);
         }
-        let mut table = (*self.table.get()).clone();
+        let _allowance = Allowance::of(CHANGE_FRAMES)?;
+        let mut table = self.table.get().copy()?;
         let mounted = table.mounts.iter().position(|m| Arc::ptr_eq(&m.mount, mount)).ok_or(Errno::EINVAL)?;
         let old = mount.place().ok_or(Errno::EINVAL)?;
         let mounted = table.mounts.remove(mounted);
@@ -424,23 +453,22 @@ impl MountNamespace {
     }
 
     /// A namespace of its own with the same mounts (`CLONE_NEWNS`), and what `translate`d paths of the old one are in it.
-    pub fn duplicate(&self, translate: &mut [&mut Path]) -> Arc<Self> {
+    pub fn duplicate(&self, translate: &mut [&mut Path]) -> Result<Arc<Self>, OutOfMemory> {
         let _changing = self.changing.lock();
         let old = self.table.get();
-        let copies: Vec<(Arc<Mount>, Arc<Mount>)> = old
-            .mounts
-            .iter()
-            .map(|m| {
-                let m = &m.mount;
-                let copy = Mount::new(Arc::clone(&m.superblock), Arc::clone(&m.root), m.flags(), &m.source);
-                (Arc::clone(m), copy)
-            })
-            .collect();
+        let count = old.mounts.len();
+        // A mount and its names are less than a quarter of a frame.
+        let _allowance = Allowance::of(CHANGE_FRAMES + count / 4)?;
+        let copies = try_collect(old.mounts.iter().map(|m| {
+            let m = &m.mount;
+            let copy = Mount::new(Arc::clone(&m.superblock), Arc::clone(&m.root), m.flags(), &m.source);
+            (Arc::clone(m), copy)
+        }))?;
         let in_copy = |path: &Path| {
             let found = copies.iter().find(|(from, _)| Arc::ptr_eq(from, &path.mount));
             found.map(|(_, to)| Path { mount: Arc::clone(to), dentry: Arc::clone(&path.dentry) })
         };
-        let mut table = Table::default();
+        let mut table = Table::with_room(count)?;
         for (from, to) in &copies {
             let mounted = Arc::new(Mounted { mount: Arc::clone(to) });
             table.mounts.push(Arc::clone(&mounted));
@@ -456,7 +484,7 @@ impl MountNamespace {
             }
         }
         let root = in_copy(&self.root).unwrap_or_else(|| self.root.clone());
-        Arc::new(Self { table: RcuCell::new(Arc::new(table)), root, changing: Mutex::new(()) })
+        Ok(Arc::new(Self { table: RcuCell::new(Arc::new(table)), root, changing: Mutex::new(()) }))
     }
 }
 

@@ -7,6 +7,8 @@ use abi::Errno;
 use abi::capability::CAP_SYS_ADMIN;
 use abi::mount::{MountFlags, UmountFlags};
 
+use machine::heap::{Allowance, Grow};
+
 use crate::filesystem::{self, MountRequest};
 use crate::mount::{Mount, Path};
 use crate::walk::{Context, Lookup};
@@ -14,6 +16,9 @@ use crate::walk::{Context, Lookup};
 /// Flags that change how mounts of several namespaces follow each other. Namespaces do not, so these succeed and do nothing.
 const PROPAGATION: MountFlags =
     MountFlags::SHARED.union(MountFlags::PRIVATE).union(MountFlags::SLAVE).union(MountFlags::UNBINDABLE);
+
+/// Frames for a file system and a mount, whose texts are a page long at the most.
+const MOUNT_FRAMES: usize = 8;
 
 impl Context<'_> {
     /// mount(2): a new file system of kind `kind` at `target`, or, by flags, another view of a tree (`MS_BIND`), a mount moved (`MS_MOVE`),
@@ -50,6 +55,7 @@ impl Context<'_> {
             }
             return self.namespace.relocate(&from.mount, place);
         }
+        let _allowance = Allowance::of(MOUNT_FRAMES)?;
         let superblock = filesystem::make(kind, &MountRequest { source, options, flags })?;
         let root = Arc::clone(superblock.root());
         let source = String::from_utf8_lossy(source);
@@ -65,9 +71,10 @@ impl Context<'_> {
             let superblock = Arc::clone(mount.superblock());
             Mount::new(superblock, Arc::clone(&root.dentry), mount.flags(), mount.source())
         };
+        let _allowance = Allowance::of(MOUNT_FRAMES)?;
         let top = copy(&from.mount, &from);
         // The mounts to copy are listed before the new one is among them.
-        let mounts = if is_recursive { self.namespace.mounts() } else { alloc::vec::Vec::new() };
+        let mounts = if is_recursive { self.namespace.mounts()? } else { alloc::vec::Vec::new() };
         self.namespace.attach(&top, place)?;
         let mut copies = alloc::vec![(Arc::clone(&from.mount), top)];
         for mount in &mounts {
@@ -82,7 +89,7 @@ impl Context<'_> {
             let at = Path { mount: Arc::clone(above), dentry: Arc::clone(&at.dentry) };
             let below = copy(mount, &Path { mount: Arc::clone(mount), dentry: Arc::clone(mount.root()) });
             self.namespace.attach(&below, at)?;
-            copies.push((Arc::clone(mount), below));
+            copies.try_push((Arc::clone(mount), below))?;
         }
         Ok(())
     }

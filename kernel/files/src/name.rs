@@ -2,6 +2,8 @@
 
 use core::hash::{BuildHasher, Hasher};
 
+use machine::frame::OutOfMemory;
+use machine::heap::request;
 use machine::random;
 use machine::sync::Once;
 
@@ -80,3 +82,12 @@ impl Hasher for NameHasher {
 
 /// A map from names.
 pub type NameMap<V> = hashbrown::HashMap<alloc::sync::Arc<[u8]>, V, NameHash>;
+
+/// Room for one name more in a map.
+pub fn reserve_name<V>(names: &mut NameMap<V>) -> Result<(), OutOfMemory> {
+    if names.capacity() > names.len() {
+        return Ok(());
+    }
+    request()?;
+    names.try_reserve(1).map_err(|_| OutOfMemory)
+}

@@ -1,6 +1,5 @@
 //! Opening and making regular files (open(2), openat2(2)).
 
-use alloc::format;
 use alloc::sync::Arc;
 
 use abi::Errno;
@@ -17,6 +16,7 @@ use crate::mount::Path;
 use crate::open_file::OpenFile;
 use crate::place_file::PlaceFile;
 use crate::walk::{Context, Last, Lookup, Walker};
+use machine::heap::{Allowance, try_arc, try_arc_slice, try_format};
 
 /// What open(2) is asked.
 #[derive(Clone, Copy, Debug)]
@@ -80,9 +80,10 @@ impl Context<'_> {
             Lookup { follow, allow_empty: false, directory, resolve: how.resolve },
         )?;
         if how.flags.contains(OpenFlags::PATH) {
-            return Ok(OpenFile::new(Arc::new(PlaceFile), found, how.flags & !OpenFlags::CLOEXEC, false));
+            let flags = how.flags & !OpenFlags::CLOEXEC;
+            return Ok(OpenFile::new(try_arc(PlaceFile)?, found, flags, false)?);
         }
-        if how.is_tmpfile() { self.open_unnamed(&found, &how) } else { self.open_found(found, &how, false) }
+        if how.is_tmpfile() { self.open_unnamed(&found, &how) } else { self.open_found(found, &how, None) }
     }
 
     fn open_or_create(
@@ -103,10 +104,14 @@ impl Context<'_> {
             }
             let found = match walker.find_last() {
                 Ok(found) => found,
-                Err(Errno::ENOENT) => match self.create_last(&walker, how)? {
-                    Created::New(path) => return self.open_found(path, how, true),
-                    Created::Found(path) => path,
-                },
+                Err(Errno::ENOENT) => {
+                    // No file is made that could not be opened after.
+                    let room = Allowance::of(1)?;
+                    match self.create_last(&walker, how)? {
+                        Created::New(path) => return self.open_found(path, how, Some(room)),
+                        Created::Found(path) => path,
+                    }
+                }
                 Err(error) => return Err(error),
             };
             if is_exclusive {
@@ -114,10 +119,10 @@ impl Context<'_> {
             }
             let kind = Kind::of_mode(found.inode().ownership().mode);
             if kind != Kind::Symlink || how.flags.contains(OpenFlags::NOFOLLOW) {
-                return self.open_found(found, how, false);
+                return self.open_found(found, how, None);
             }
             if let Some(place) = walker.follow_last(&found)? {
-                return self.open_found(place, how, false);
+                return self.open_found(place, how, None);
             }
         }
     }
@@ -139,9 +144,10 @@ impl Context<'_> {
         self.credentials.check(parent, Access::CHANGE)?;
         let mode = S_IFREG | how.mode & 0o7777 & !self.umask;
         let node = NewNode { body: NewBody::Regular, ownership: self.credentials.ownership_in(parent, mode) };
-        let name: Arc<[u8]> = Arc::from(walker.name());
+        let name: Arc<[u8]> = try_arc_slice(walker.name())?;
+        let room = directory.dentry.make_room(&changing)?;
         let inode = directory.inode().create(&name, node)?;
-        let dentry = directory.dentry.remember(name, inode);
+        let dentry = directory.dentry.remember(room, name, inode)?;
         Ok(Created::New(Path { mount: Arc::clone(&directory.mount), dentry }))
     }
 
@@ -152,13 +158,20 @@ impl Context<'_> {
         let mode = S_IFREG | how.mode & 0o7777 & !self.umask;
         let node = NewNode { body: NewBody::Regular, ownership: self.credentials.ownership_in(parent, mode) };
         let inode = directory.inode().create_unnamed(node)?;
-        let name = format!("#{}", inode.metadata().inode);
-        let dentry = Dentry::unlinked(inode, &directory.dentry, Arc::from(name.into_bytes()));
-        self.open_found(Path { mount: Arc::clone(&directory.mount), dentry }, how, true)
+        let name = try_format(format_args!("#{}", inode.metadata().inode))?;
+        let dentry = Dentry::unlinked(inode, &directory.dentry, name.as_bytes())?;
+        let path = Path { mount: Arc::clone(&directory.mount), dentry };
+        self.open_found(path, how, Some(Allowance::of(1)?))
     }
 
-    /// Opens a file that has been found, or has just been made, when its permissions do not apply yet.
-    pub(crate) fn open_found(&self, path: Path, how: &OpenHow, is_new: bool) -> Result<Arc<OpenFile>, Errno> {
+    /// Opens a file that has been found, or has just been made: then its permissions do not apply yet, and there is `room` for it.
+    pub(crate) fn open_found(
+        &self,
+        path: Path,
+        how: &OpenHow,
+        room: Option<Allowance>,
+    ) -> Result<Arc<OpenFile>, Errno> {
+        let is_new = room.is_some();
         let inode = path.inode();
         let ownership = inode.ownership();
         let kind = Kind::of_mode(ownership.mode);
@@ -192,7 +205,9 @@ impl Context<'_> {
             writers.begin_writing()?;
         }
         let opened = self.open_by_kind(&path, kind, ownership, how, truncates);
-        let (file, flags) = match opened {
+        // Not before: opening a FIFO may take long.
+        let opened = opened.and_then(|opened| Ok((opened, room.map_or_else(|| Allowance::of(1), Ok)?)));
+        let ((file, flags), room) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 if let Some(writers) = writers {
@@ -202,7 +217,7 @@ impl Context<'_> {
             }
         };
         let counts = writers.is_some();
-        Ok(OpenFile::new(file, path, flags, counts))
+        Ok(OpenFile::with(room, file, path, flags, counts))
     }
 
     fn open_by_kind(
@@ -236,7 +251,7 @@ impl Context<'_> {
 
     /// A new open file for the place that a descriptor of `/proc/PID/fd` shows, or that an `O_PATH` descriptor names.
     pub fn reopen(&self, path: Path, how: &OpenHow) -> Result<Arc<OpenFile>, Errno> {
-        self.open_found(path, how, false)
+        self.open_found(path, how, None)
     }
 }
 

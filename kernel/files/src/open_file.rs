@@ -5,6 +5,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::fcntl::{FallocateFlags, OpenFlags};
+use machine::frame::OutOfMemory;
+use machine::heap::Allowance;
 use memory::{Object, Sink, Source};
 use threads::poll::{Epoll, Events, Pollable, Waiter};
 use threads::{Mutex, MutexGuard};
@@ -49,6 +51,17 @@ impl OpenFile {
         path: Path,
         flags: OpenFlags,
         counts_as_writer: bool,
+    ) -> Result<Arc<Self>, OutOfMemory> {
+        Ok(Self::with(Allowance::of(1)?, file, path, flags, counts_as_writer))
+    }
+
+    /// As [`new`](Self::new), with the memory for it in hand.
+    pub(crate) fn with(
+        _room: Allowance,
+        file: Arc<dyn File>,
+        path: Path,
+        flags: OpenFlags,
+        counts_as_writer: bool,
     ) -> Arc<Self> {
         let positioning = file.positioning();
         Arc::new(Self {
@@ -63,8 +76,12 @@ impl OpenFile {
     }
 
     /// An open file that was not found by a path: an eventfd or its like. `inode` is what fstat(2) and /proc/PID/fd show.
-    pub fn anonymous(file: Arc<dyn File>, inode: Arc<dyn Inode>, flags: OpenFlags) -> Arc<Self> {
-        Self::new(file, crate::anonymous::path(Home::Anonymous, inode), flags, false)
+    pub fn anonymous(
+        file: Arc<dyn File>,
+        inode: Arc<dyn Inode>,
+        flags: OpenFlags,
+    ) -> Result<Arc<Self>, OutOfMemory> {
+        Self::new(file, crate::anonymous::path(Home::Anonymous, inode)?, flags, false)
     }
 
     /// What is open.

@@ -25,6 +25,8 @@ use abi::capability::CAP_SYS_RESOURCE;
 use abi::fcntl::OpenFlags;
 use abi::ioctl::FIONREAD;
 use machine::address::PAGE_SIZE;
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Pollable, Waiter};
 use threads::{Mutex, Wait, WaitQueue};
@@ -70,9 +72,9 @@ pub struct PipeEnd {
 }
 
 impl Pipe {
-    /// An empty pipe that nobody has open.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
+    /// An empty pipe that nobody has open, if there is memory for it.
+    pub fn new() -> Result<Arc<Self>, OutOfMemory> {
+        try_arc(Self {
             ring: Mutex::new(Ring::new(DEFAULT_PAGES)),
             filled: AtomicU32::new(0),
             places: AtomicU32::new(DEFAULT_PAGES as u32),
@@ -371,15 +373,15 @@ impl File for PipeEnd {
 
 /// pipe2(2): the reading and the writing end of a new pipe, owned by `uid` and `gid` for fstat(2). `flags` are
 /// `O_NONBLOCK` and `O_DIRECT` (packets).
-pub fn create(flags: OpenFlags, uid: u32, gid: u32) -> (Arc<OpenFile>, Arc<OpenFile>) {
-    let pipe = Pipe::new();
-    let reader = Arc::new(pipe.end(true, false));
-    let writer = Arc::new(pipe.end(false, true));
-    let inode = PipeInode::new(&pipe, uid, gid);
-    let place = crate::anonymous::path(crate::anonymous::Home::Pipes, inode);
+pub fn create(flags: OpenFlags, uid: u32, gid: u32) -> Result<(Arc<OpenFile>, Arc<OpenFile>), OutOfMemory> {
+    let pipe = Pipe::new()?;
+    let reader = try_arc(pipe.end(true, false))?;
+    let writer = try_arc(pipe.end(false, true))?;
+    let inode = PipeInode::new(&pipe, uid, gid)?;
+    let place = crate::anonymous::path(crate::anonymous::Home::Pipes, inode)?;
     let flags = flags & (OpenFlags::NONBLOCK | OpenFlags::DIRECT);
-    (
-        OpenFile::new(reader, place.clone(), flags, false),
-        OpenFile::new(writer, place, flags | OpenFlags::WRONLY, false),
-    )
+    Ok((
+        OpenFile::new(reader, place.clone(), flags, false)?,
+        OpenFile::new(writer, place, flags | OpenFlags::WRONLY, false)?,
+    ))
 }

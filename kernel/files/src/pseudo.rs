@@ -19,6 +19,7 @@ use abi::Errno;
 use abi::fcntl::NAME_MAX;
 use abi::stat::Statfs;
 use machine::address::PAGE_SIZE;
+use machine::heap::Grow;
 
 use crate::credentials::{Credentials, Ownership};
 use crate::file::File;
@@ -34,19 +35,34 @@ const FIRST_NUMBER: u64 = 0xf000_0000;
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(FIRST_NUMBER);
 
-/// The text of a file while it is made: `write!` to it, or add bytes.
+/// The text of a file while it is made: `write!` to it, or add bytes. Whoever makes it need not look whether there was room: the reader is told.
 #[derive(Default)]
-pub struct Text(Vec<u8>);
+pub struct Text {
+    bytes: Vec<u8>,
+    failure: Option<Errno>,
+}
 
 impl Text {
     /// Adds bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
+        if let Err(error) = self.bytes.try_extend(bytes) {
+            self.fail(error.into());
+        }
+    }
+
+    /// Notes that a part of the text could not be had: that is what a reader gets then.
+    pub fn fail(&mut self, error: Errno) {
+        self.failure.get_or_insert(error);
     }
 
     /// What has been added so far.
     pub fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
+    }
+
+    /// The whole text.
+    fn finish(self) -> Result<Vec<u8>, Errno> {
+        self.failure.map_or(Ok(self.bytes), Err)
     }
 }
 
@@ -70,7 +86,7 @@ pub type Opener = Box<dyn Fn(&Opening<'_>) -> Result<Arc<dyn File>, Errno> + Sen
 
 /// A directory whose entries somebody else knows.
 pub trait Directory: Send + Sync {
-    /// The node called `name`: ENOENT.
+    /// The node called `name`: ENOENT. The caller has an allowance of a frame, so that the node can be made in ways that cannot fail.
     fn lookup(&self, name: &[u8]) -> Result<Arc<Node>, Errno>;
 
     /// Calls `visit` for the entries from `position` on (2: the first) until it returns false. Positions of entries stay the same while others come and go:
@@ -247,7 +263,7 @@ impl PseudoFileSystem {
     fn with(kind: &'static str, magic: i64, root: Arc<dyn Directory>, has_free_names: bool) -> Arc<Self> {
         let host = Host { device: anonymous_device(), has_free_names };
         let root = Arc::new(Node::directory(root).numbered(1));
-        let root_inode = PseudoInode::of(Arc::clone(&root), host);
+        let root_inode = PseudoInode::root(Arc::clone(&root), host);
         Arc::new(Self { kind, magic, host, root, root_inode })
     }
 

@@ -11,6 +11,7 @@ use crate::inode::RenameMode;
 use crate::mount::Path;
 use crate::remove::check_removal;
 use crate::walk::{Context, Last, Walker};
+use machine::heap::try_arc_slice;
 
 /// Both directories of a rename, locked: the upper one first, by address where neither is above the other. When they are
 /// the same there is one guard.
@@ -132,7 +133,8 @@ impl Context<'_> {
             None => None,
         };
         let mode = if is_exchange { RenameMode::Exchange } else { RenameMode::Replace };
-        let new_name: Arc<[u8]> = Arc::from(to.name());
+        let new_name: Arc<[u8]> = try_arc_slice(to.name())?;
+        let _room = (old_directory.make_room(&both.old)?, new_directory.make_room(in_new)?);
         old_directory.inode().rename(from.name(), new_directory.inode(), &new_name, mode)?;
         drop(emptiness);
         let mut replaced = None;

@@ -88,7 +88,7 @@ pub trait Socket: Send + Sync {
     /// accept(2): an open file for the new connection, blocking and without flags.
     fn accept(&self, is_nonblocking: bool) -> Result<Arc<OpenFile>, Errno>;
     /// getsockname(2): the whole `struct sockaddr`.
-    fn local_address(&self) -> Vec<u8>;
+    fn local_address(&self) -> Result<Vec<u8>, Errno>;
     /// getpeername(2): ENOTCONN.
     fn peer_address(&self) -> Result<Vec<u8>, Errno>;
     /// sendmsg(2): EPIPE is the caller's cue to send SIGPIPE, unless `MSG_NOSIGNAL`.

@@ -29,6 +29,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use abi::Errno;
 use abi::signal::Signal;
 use abi::termios::{Termios, Winsize};
+use machine::heap::{Grow, try_arc};
 use machine::sync::{Rank, SpinLock};
 use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Waiter};
@@ -106,14 +107,18 @@ pub struct Terminal {
 
 impl Terminal {
     /// A terminal called `name` (`ttyS0`, `pts/3`) with device number `device`.
-    pub fn new(name: &str, device: u64, termios: Termios, driver: Arc<dyn TerminalDriver>) -> Arc<Self> {
-        let state = State {
-            discipline: Discipline::new(termios),
-            output: VecDeque::new(),
-            window: Winsize::default(),
-        };
-        Arc::new(Self {
-            name: String::from(name),
+    /// `ENOMEM` when there is no room for it and for a full line of input, which cannot be refused when it comes.
+    pub fn new(
+        name: String,
+        device: u64,
+        termios: Termios,
+        driver: Arc<dyn TerminalDriver>,
+    ) -> Result<Arc<Self>, Errno> {
+        let mut discipline = Discipline::new(termios);
+        discipline.reserve_input()?;
+        let state = State { discipline, output: VecDeque::new(), window: Winsize::default() };
+        Ok(try_arc(Self {
+            name,
             device,
             driver,
             state: SpinLock::new(Rank::Stream, state),
@@ -127,7 +132,7 @@ impl Terminal {
             generation: AtomicU32::new(0),
             is_exclusive: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
-        })
+        })?)
     }
 
     /// Its name below /dev.
@@ -229,7 +234,7 @@ impl Terminal {
         }
         // What is echoed beyond the limit is lost, rather than typed input.
         let room = OUTPUT_MAX.saturating_sub(state.output.len());
-        if state.output.try_reserve(effects.echo.len().min(room)).is_ok() {
+        if state.output.try_grow(effects.echo.len().min(room)).is_ok() {
             state.output.extend(effects.echo.iter().take(room));
         }
         self.transmit(state) || wakes_writers
@@ -383,7 +388,9 @@ impl Terminal {
             let mut bytes = [0; CHUNK];
             let len = from.remaining().min(CHUNK);
             // Room first: bytes that have been taken from the source cannot be given back.
-            if let Err(error) = self.wait_for_room(is_nonblocking, generation) {
+            let mut shown = Vec::new();
+            let room = self.wait_for_room(is_nonblocking, generation);
+            if let Err(error) = room.and_then(|()| self.reserve_output(len, &mut shown)) {
                 return if done > 0 { Ok(done) } else { Err(error) };
             }
             let count = match from.read(bytes.get_mut(..len).unwrap_or_default()) {
@@ -391,15 +398,20 @@ impl Terminal {
                 Ok(count) => count,
                 Err(error) => return if done > 0 { Ok(done) } else { Err(error) },
             };
-            self.put(bytes.get(..count).unwrap_or_default());
+            self.put(bytes.get(..count).unwrap_or_default(), shown);
             done += count;
         }
         Ok(done)
     }
 
-    /// Processes output and queues it; the queue may grow past its limit by what one chunk becomes.
-    fn put(&self, bytes: &[u8]) {
-        let mut shown = Vec::with_capacity(bytes.len() * 2);
+    /// Room for what `len` bytes of output become: a tab is eight spaces.
+    fn reserve_output(&self, len: usize, shown: &mut Vec<u8>) -> Result<(), Errno> {
+        shown.try_grow_exact(8 * len)?;
+        Ok(self.state.lock().output.try_grow(8 * len)?)
+    }
+
+    /// Processes output, for which there is room, and queues it; the queue may grow past its limit by what one chunk becomes.
+    fn put(&self, bytes: &[u8], mut shown: Vec<u8>) {
         let mut state = self.state.lock();
         for &byte in bytes {
             state.discipline.process_output(byte, &mut shown);

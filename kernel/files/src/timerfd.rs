@@ -1,6 +1,6 @@
 //! Timers to wait for (timerfd_create(2)).
 
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use core::any::Any;
 
 use abi::Errno;
@@ -11,7 +11,8 @@ use abi::time::{
     Timespec,
 };
 use machine::clock;
-use machine::sync::{Rank, SpinLock};
+use machine::heap::try_arc;
+use machine::sync::{Once, Rank, SpinLock};
 use memory::Sink;
 use threads::poll::{Events, PollSource, Pollable, Waiter};
 use threads::time::Timer;
@@ -46,7 +47,7 @@ impl Setting {
 struct TimerFile {
     is_wall_clock: bool,
     setting: SpinLock<Setting>,
-    timer: Timer,
+    timer: Once<Timer>,
     expired: WaitQueue,
     events: PollSource,
 }
@@ -58,23 +59,24 @@ pub fn create(clock: i32, flags: TimerfdFlags) -> Result<Arc<OpenFile>, Errno> {
         CLOCK_MONOTONIC | CLOCK_BOOTTIME | CLOCK_BOOTTIME_ALARM => false,
         _ => return Err(Errno::EINVAL),
     };
-    let file = Arc::new_cyclic(|file: &Weak<TimerFile>| {
-        let file = Weak::clone(file);
-        TimerFile {
-            is_wall_clock,
-            setting: SpinLock::new(Rank::Stream, Setting::default()),
-            timer: Timer::new(move || {
-                if let Some(file) = file.upgrade() {
-                    file.expire();
-                }
-            }),
-            expired: WaitQueue::new(),
-            events: PollSource::new(),
+    let file = try_arc(TimerFile {
+        is_wall_clock,
+        setting: SpinLock::new(Rank::Stream, Setting::default()),
+        timer: Once::new(),
+        expired: WaitQueue::new(),
+        events: PollSource::new(),
+    })?;
+    let weak = Arc::downgrade(&file);
+    let timer = Timer::new(move || {
+        if let Some(file) = weak.upgrade() {
+            file.expire();
         }
-    });
+    })?;
+    // The cell is empty: the file has just been made.
+    let _ = file.timer.set(timer);
     let mut open = OpenFlags::RDWR;
     open.set(OpenFlags::NONBLOCK, flags.contains(TimerfdFlags::NONBLOCK));
-    Ok(OpenFile::anonymous(file, AnonymousInode::labelled("[timerfd]"), open))
+    Ok(OpenFile::anonymous(file, AnonymousInode::labelled("[timerfd]")?, open)?)
 }
 
 fn timer_of(file: &OpenFile) -> Result<&TimerFile, Errno> {
@@ -103,9 +105,9 @@ pub fn set(file: &OpenFile, flags: TimerfdSetFlags, new: &Itimerspec) -> Result<
         core::mem::replace(&mut *setting, Setting { next_ns, interval_ns, expiries: 0 })
     };
     match next_ns {
-        Some(next_ns) => timer.timer.set(next_ns),
+        Some(next_ns) => timer.set_timer(next_ns),
         None => {
-            timer.timer.cancel();
+            timer.timer.get().map(Timer::cancel);
         }
     }
     Ok(remaining(&old, now))
@@ -130,6 +132,13 @@ fn remaining(setting: &Setting, now_ns: u64) -> Itimerspec {
 }
 
 impl TimerFile {
+    fn set_timer(&self, deadline_ns: u64) {
+        // The file has it from its making on.
+        if let Some(timer) = self.timer.get() {
+            timer.set(deadline_ns);
+        }
+    }
+
     /// The moment has come: tells who waits, and sets the timer for the next.
     fn expire(&self) {
         let (has_expired, next) = {
@@ -138,7 +147,7 @@ impl TimerFile {
             (setting.expiries > 0, setting.next_ns)
         };
         if let Some(next) = next {
-            self.timer.set(next);
+            self.set_timer(next);
         }
         if has_expired {
             self.expired.wake_all();

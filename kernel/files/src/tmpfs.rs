@@ -8,7 +8,6 @@ mod node;
 mod tests;
 
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +17,11 @@ use abi::fcntl::NAME_MAX;
 use abi::stat::{DEVPTS_SUPER_MAGIC, RAMFS_MAGIC, S_IFDIR, Statfs, TMPFS_MAGIC};
 use machine::address::PAGE_SIZE;
 use machine::frame;
+use machine::heap::try_format;
 
 use crate::credentials::Ownership;
 use crate::filesystem::{FileSystem, MountRequest, Superblock, anonymous_device, register};
-use crate::inode::{Inode, NewBody, NewNode};
+use crate::inode::{Inode, NewNode};
 
 pub use node::TmpfsNode;
 
@@ -154,8 +154,7 @@ impl Tmpfs {
             pages: AtomicU64::new(0),
         });
         let ownership = Ownership { mode: S_IFDIR | options.mode, uid: options.uid, gid: options.gid };
-        let root = NewNode { body: NewBody::Directory, ownership };
-        let root = TmpfsNode::new(Arc::clone(&shared), 1, root);
+        let root = TmpfsNode::root(Arc::clone(&shared), ownership);
         Arc::new(Self { shared, root, kind, magic, shown_options })
     }
 
@@ -214,7 +213,7 @@ pub fn register_kinds() {
                 let shown = if request.options.is_empty() {
                     String::new()
                 } else {
-                    format!(",{}", String::from_utf8_lossy(request.options))
+                    try_format(format_args!(",{}", request.options.escape_ascii()))?
                 };
                 Ok(Superblock::new(Tmpfs::of_kind(kind, magic, options, shown)))
             }),

@@ -18,6 +18,7 @@ use crate::credentials::{Access, Credentials};
 use crate::inode::Link;
 use crate::metadata::Kind;
 use crate::mount::{MountNamespace, Path};
+use machine::heap::Grow;
 
 /// Symbolic links that one resolution may follow (path_resolution(7)).
 pub const LINKS_MAX: u32 = 40;
@@ -305,7 +306,7 @@ impl<'a> Walker<'a> {
                 let inner = Segment { text: Text::Linked(text), at: 0 };
                 let outer = core::mem::replace(&mut self.segment, inner);
                 if !outer.is_spent() {
-                    self.suspended.push(outer);
+                    self.suspended.try_push(outer)?;
                 }
                 self.begin_text()
             }

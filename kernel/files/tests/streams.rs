@@ -49,7 +49,7 @@ fn spawn(body: impl FnOnce() + Send + 'static) {
 }
 
 fn a_pipe_carries_bytes_between_threads_and_ends_with_its_writer_body() {
-    let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0);
+    let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0).unwrap();
     let sent: Vec<u8> = (0..300_000u32).map(|index| (index % 251) as u8).collect();
     let expected = sent.clone();
     spawn(move || {
@@ -76,7 +76,7 @@ seeded!(
 );
 
 fn small_writes_of_many_writers_never_mix_body() {
-    let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0);
+    let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0).unwrap();
     for letter in b'a'..=b'd' {
         let writer = writer.clone();
         spawn(move || {
@@ -103,7 +103,7 @@ seeded!(small_writes_of_many_writers_never_mix, 4, small_writes_of_many_writers_
 #[test]
 fn pipes_that_cannot_go_on_say_why() {
     run(1, 1, || {
-        let (reader, writer) = pipe::create(OpenFlags::NONBLOCK, 0, 0);
+        let (reader, writer) = pipe::create(OpenFlags::NONBLOCK, 0, 0).unwrap();
         assert_eq!(read(&reader, 10), Err(Errno::EAGAIN));
         assert_eq!(write(&writer, &[1; 1 << 20]), Ok(65_536));
         assert_eq!(write(&writer, &[1]), Err(Errno::EAGAIN));
@@ -116,7 +116,7 @@ fn pipes_that_cannot_go_on_say_why() {
         drop(reader);
         assert_eq!(write(&writer, &[1]), Err(Errno::EPIPE));
         assert_eq!(writer.poll(Events::OUT, None) & Events::ERR, Events::ERR);
-        let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0);
+        let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0).unwrap();
         write(&writer, b"rest").unwrap();
         drop(writer);
         assert_eq!(reader.poll(Events::IN, None), Events::IN | Events::HUP);
@@ -128,8 +128,8 @@ fn pipes_that_cannot_go_on_say_why() {
 #[test]
 fn every_write_to_a_pipe_is_an_edge_and_no_read_is() {
     run(1, 1, || {
-        let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0);
-        let (events, watched): (_, Arc<dyn Pollable>) = (Epoll::new(), reader.clone());
+        let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0).unwrap();
+        let (events, watched): (_, Arc<dyn Pollable>) = (Epoll::new().unwrap(), reader.clone());
         let interest =
             Interest { events: Events::IN, is_edge: true, is_one_shot: false, is_exclusive: false, data: 0 };
         events.add(3, &watched, interest).unwrap();
@@ -147,7 +147,7 @@ fn every_write_to_a_pipe_is_an_edge_and_no_read_is() {
 #[test]
 fn packets_are_read_one_at_a_time() {
     run(1, 1, || {
-        let (reader, writer) = pipe::create(OpenFlags::DIRECT, 0, 0);
+        let (reader, writer) = pipe::create(OpenFlags::DIRECT, 0, 0).unwrap();
         for packet in [&b"one"[..], b"two"] {
             write(&writer, packet).unwrap();
         }
@@ -159,7 +159,7 @@ fn packets_are_read_one_at_a_time() {
 #[test]
 fn a_pipe_grows_and_shrinks_to_what_is_in_it() {
     run(1, 1, || {
-        let (reader, writer) = pipe::create(OpenFlags::NONBLOCK, 0, 0);
+        let (reader, writer) = pipe::create(OpenFlags::NONBLOCK, 0, 0).unwrap();
         let end = reader.file().as_pipe().unwrap();
         assert_eq!(end.capacity(), 65_536);
         assert_eq!(end.pipe().resize(5000, false), Ok(8192));
@@ -197,8 +197,8 @@ fn splicing_moves_bytes_and_tee_leaves_them() {
         world.create("/from", &[7; 10_000]).unwrap();
         let from = world.open("/from", OpenFlags::empty()).unwrap();
         let to = world.open("/to", OpenFlags::RDWR | OpenFlags::CREAT).unwrap();
-        let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0);
-        let (second, second_writer) = pipe::create(OpenFlags::empty(), 0, 0);
+        let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0).unwrap();
+        let (second, second_writer) = pipe::create(OpenFlags::empty(), 0, 0).unwrap();
         use files::splice::{copy, splice, tee};
         assert_eq!(splice(&from, &mut None, &writer, &mut None, 9000, false), Ok(9000));
         assert_eq!(tee(&reader, &second_writer, 9000, false), Ok(9000));
@@ -215,13 +215,13 @@ fn splicing_moves_bytes_and_tee_leaves_them() {
 #[test]
 fn an_eventfd_counts() {
     run(1, 1, || {
-        let event = files::eventfd::create(2, EventfdFlags::NONBLOCK);
+        let event = files::eventfd::create(2, EventfdFlags::NONBLOCK).unwrap();
         assert_eq!(write(&event, &3u64.to_ne_bytes()), Ok(8));
         assert_eq!(read(&event, 8).unwrap(), 5u64.to_ne_bytes());
         assert_eq!(read(&event, 8), Err(Errno::EAGAIN));
         assert_eq!(read(&event, 7), Err(Errno::EINVAL));
         assert_eq!(write(&event, &u64::MAX.to_ne_bytes()), Err(Errno::EINVAL));
-        let semaphore = files::eventfd::create(2, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE);
+        let semaphore = files::eventfd::create(2, EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap();
         assert_eq!(read(&semaphore, 8).unwrap(), 1u64.to_ne_bytes());
         assert_eq!(read(&semaphore, 8).unwrap(), 1u64.to_ne_bytes());
         assert_eq!(read(&semaphore, 8), Err(Errno::EAGAIN));
@@ -245,18 +245,18 @@ fn receive(file: &OpenFile, len: usize) -> Result<(Vec<u8>, files::socket::Recei
 fn serve_at(name: &'static [u8]) {
     let world = Arc::new(World::new());
     let namespace = UnixNamespace::new();
-    let server = create(UnixKind::Stream, &namespace, ME);
+    let server = create(UnixKind::Stream, &namespace, ME).unwrap();
     let socket = server.file().as_socket().unwrap();
     let caller = SocketCaller { context: world.context(), process: 7 };
     socket.bind(&caller, &address(name)).unwrap();
-    let again = create(UnixKind::Stream, &namespace, ME);
+    let again = create(UnixKind::Stream, &namespace, ME).unwrap();
     let second = again.file().as_socket().unwrap();
     assert_eq!(second.bind(&caller, &address(name)), Err(Errno::EADDRINUSE));
     assert_eq!(second.connect(&caller, &address(name), false), Err(Errno::ECONNREFUSED));
     socket.listen(&caller, 5).unwrap();
     let (other_world, other_namespace) = (world.clone(), namespace.clone());
     spawn(move || {
-        let client = create(UnixKind::Stream, &other_namespace, ME);
+        let client = create(UnixKind::Stream, &other_namespace, ME).unwrap();
         let caller = SocketCaller { context: other_world.context(), process: 9 };
         let socket = client.file().as_socket().unwrap();
         socket.connect(&caller, &address(name), false).unwrap();
@@ -288,7 +288,7 @@ fn open_files_travel_with_a_message() {
         let world = World::new();
         world.create("/f", b"passed on").unwrap();
         let namespace = UnixNamespace::new();
-        let (one, two) = create_pair(UnixKind::Stream, &namespace, ME);
+        let (one, two) = create_pair(UnixKind::Stream, &namespace, ME).unwrap();
         let caller = SocketCaller { context: world.context(), process: 7 };
         let message =
             Message { rights: vec![world.open("/f", OpenFlags::empty()).unwrap()], ..Message::default() };
@@ -307,7 +307,7 @@ fn datagrams_keep_their_bounds_and_say_when_they_were_cut() {
     run(1, 1, || {
         let namespace = UnixNamespace::new();
         for kind in [UnixKind::Datagram, UnixKind::Packets] {
-            let (one, two) = create_pair(kind, &namespace, ME);
+            let (one, two) = create_pair(kind, &namespace, ME).unwrap();
             write(&one, b"first").unwrap();
             write(&one, b"second").unwrap();
             let (bytes, received) = receive(&two, 3).unwrap();
@@ -326,7 +326,7 @@ fn a_datagram_that_is_too_long_is_refused_before_its_receiver_is_looked_for() {
     run(1, 1, || {
         let world = World::new();
         let caller = SocketCaller { context: world.context(), process: 7 };
-        let lone = create(UnixKind::Datagram, &UnixNamespace::new(), ME);
+        let lone = create(UnixKind::Datagram, &UnixNamespace::new(), ME).unwrap();
         let nobody = address(b"/nobody");
         let send = |len: usize, to: Option<&[u8]>| {
             let message = Message { address: to, ..Message::default() };
@@ -344,7 +344,7 @@ fn a_datagram_that_is_too_long_is_refused_before_its_receiver_is_looked_for() {
 fn a_connection_that_is_shut_down_ends_and_breaks() {
     run(1, 1, || {
         let namespace = UnixNamespace::new();
-        let (one, two) = create_pair(UnixKind::Stream, &namespace, ME);
+        let (one, two) = create_pair(UnixKind::Stream, &namespace, ME).unwrap();
         one.file().as_socket().unwrap().shutdown(Shutdown { reading: false, writing: true }).unwrap();
         assert_eq!(write(&one, b"x"), Err(Errno::EPIPE));
         assert_eq!(read(&two, 1).unwrap(), b"");
@@ -363,9 +363,9 @@ fn a_long_chain_of_sockets_in_sockets_is_closed_without_recursion() {
         let world = World::new();
         let namespace = UnixNamespace::new();
         let caller = SocketCaller { context: world.context(), process: 7 };
-        let (mut keep, mut inner) = create_pair(UnixKind::Stream, &namespace, ME);
+        let (mut keep, mut inner) = create_pair(UnixKind::Stream, &namespace, ME).unwrap();
         for _ in 0..5000 {
-            let (one, two) = create_pair(UnixKind::Stream, &namespace, ME);
+            let (one, two) = create_pair(UnixKind::Stream, &namespace, ME).unwrap();
             let message = Message { rights: vec![inner, keep], ..Message::default() };
             one.file()
                 .as_socket()

@@ -55,7 +55,7 @@ fn choose(is_patient: bool, pages: usize) -> Verdict {
         }
     }
     let Some((_, victim)) = worst else { return Verdict::Nobody };
-    let name = victim.leader().map_or_else(alloc::vec::Vec::new, |task| task.name());
+    let name = victim.leader().map_or_else(threads::Name::new, |task| task.name());
     let resident = victim.program().map_or(0, |program| program.space().statistics().resident_pages());
     kernel_log::error!(
         "out of memory ({pages} pages wanted): killed process {} ({}), {} KiB resident",

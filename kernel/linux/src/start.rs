@@ -134,17 +134,17 @@ fn make(config: &Config) -> Result<Arc<Task>, Errno> {
     let credentials = Credentials::root();
     let layout = memory::Layout::fixed(limits.soft(abi::resource::RLIMIT_STACK));
     let space = AddressSpace::new(layout, exec::space_limits(&limits, &credentials))?;
-    let session = Session::first(&namespaces.pids, pid);
+    let session = Session::first(&namespaces.pids, pid)?;
     let process = Process::new(NewProcess {
         pid,
         namespaces: namespaces.clone(),
         parent: Weak::new(),
-        group: Group::new(pid, &session),
+        group: Group::new(pid, &session)?,
         actions: Arc::new(SpinLock::new(Rank::Table, Actions::new())),
         program: Program::new(space, None, Layout::default()),
         limits,
         exit_signal: abi::signal::Signal::SIGCHLD.number() as u32,
-    });
+    })?;
     process.group().join(&process)?;
     session.set_leader(&process);
     let task = Task::new(NewTask {
@@ -152,9 +152,9 @@ fn make(config: &Config) -> Result<Arc<Task>, Errno> {
         process: process.clone(),
         blocked: abi::signal::SigSet::EMPTY,
         descriptors: Descriptors::new(),
-        place: Place::new(directories, 0o022),
+        place: Place::new(directories, 0o022)?,
         credentials: Arc::new(credentials),
-    });
+    })?;
     process.add_task(&task)?;
     namespaces.pids.publish_process(&process);
     namespaces.pids.publish_task(&task);
@@ -191,7 +191,9 @@ fn prepare(caller: &mut Caller, config: Config) -> Result<(), StartError> {
         crate::calls::look_up(caller, abi::fcntl::AT_FDCWD, &config.directory, files::Lookup::FOLLOW)
             .map_err(failed("entering its working directory"))?;
     let directories = caller.place.directories();
-    caller.place.set_directories(Directories { working: directory, ..(*directories).clone() });
+    let directories = Directories { working: directory, ..(*directories).clone() };
+    let outcome = caller.place.set_directories(directories);
+    outcome.map_err(|error| failed("entering its working directory")(error.into()))?;
     let own = if config.controls_console { OpenFlags::empty() } else { OpenFlags::NOCTTY };
     let console = match &config.console {
         Some(console) => {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use abi::Errno;
 use machine::address::{PAGE_SHIFT, PAGE_SIZE};
 use machine::paging::Protection;
 
@@ -28,7 +29,7 @@ pub trait MappedFile: Send + Sync {
     fn identity(&self) -> (u64, u64);
 
     /// The path shown in /proc/PID/maps, or a name such as `[vdso]`.
-    fn name(&self) -> Vec<u8>;
+    fn name(&self) -> Result<Vec<u8>, Errno>;
 }
 
 /// Where the pages of a mapping come from.

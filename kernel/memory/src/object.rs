@@ -35,6 +35,7 @@ use abi::Errno;
 use arrayvec::ArrayVec;
 use machine::address::{PAGE_SHIFT, PAGE_SIZE};
 use machine::frame::{Frame, Owner};
+use machine::heap::{Allowance, try_arc};
 use machine::sync::{Rank, SpinLock};
 use threads::{Wait, WaitQueue};
 
@@ -105,17 +106,21 @@ pub(crate) fn touch(frame: &Frame) {
     }
 }
 
+/// What the nodes take that the index makes for a few neighbours: less than two paths of eleven nodes of a third of a frame.
+pub(crate) const INDEX_FRAMES: usize = 8;
+
 impl Object {
-    /// Memory of `size_bytes` that is all zero and has no other copy.
-    pub fn memory(size_bytes: u64) -> Arc<Self> {
-        Arc::new(Self::new(size_bytes, None, 0))
+    /// Memory of `size_bytes` that is all zero and has no other copy. `ENOMEM` when there is no room for what describes it.
+    pub fn memory(size_bytes: u64) -> Result<Arc<Self>, Errno> {
+        Ok(try_arc(Self::new(size_bytes, None, 0))?)
     }
 
     /// As [`memory`](Self::memory), whose pages count as promised until the object goes; `ENOMEM` when they cannot be.
     pub fn promised_memory(size_bytes: u64) -> Result<Arc<Self>, Errno> {
         let pages = usize::try_from(pages_for(size_bytes)).map_err(|_| Errno::ENOMEM)?;
         overcommit::charge(pages)?;
-        Ok(Arc::new(Self::new(size_bytes, None, pages)))
+        // Dropped, it takes the promise back.
+        Ok(try_arc(Self::new(size_bytes, None, pages))?)
     }
 
     /// Exactly these pages for ever, which the kernel has made and may go on changing (`ENOMEM`). They count as the cache's.
@@ -125,7 +130,8 @@ impl Object {
         let size_bytes = (frames.len() << PAGE_SHIFT) as u64;
         let mut object = Self::new(size_bytes, None, 0);
         object.is_fixed = true;
-        let object = Arc::new(object);
+        let object = try_arc(object)?;
+        let _allowance = Allowance::of(INDEX_FRAMES + frames.len() / 64)?;
         for (index, frame) in (0..).zip(frames) {
             frame.set_owner(Owner::Cache);
             frame.set_flags(USED_ONCE);
@@ -138,11 +144,11 @@ impl Object {
 
     /// The cache of `size_bytes` that `pager` reads and writes.
     ///
-    /// Pages that are dirty when the object goes are lost: whoever owns it calls [`sync`](Self::sync) first.
-    pub fn with_pager(size_bytes: u64, pager: Arc<dyn Pager>) -> Arc<Self> {
-        let object = Arc::new(Self::new(size_bytes, Some(pager), 0));
-        reclaim::register(&object);
-        object
+    /// Pages that are dirty when the object goes are lost: whoever owns it calls [`sync`](Self::sync) first. `ENOMEM`.
+    pub fn with_pager(size_bytes: u64, pager: Arc<dyn Pager>) -> Result<Arc<Self>, Errno> {
+        let object = try_arc(Self::new(size_bytes, Some(pager), 0))?;
+        reclaim::register(&object)?;
+        Ok(object)
     }
 
     fn new(size_bytes: u64, pager: Option<Arc<dyn Pager>>, promised: usize) -> Self {
@@ -267,6 +273,7 @@ impl Object {
             }
         }
         let flags = if from_pager.is_some() { FILLING } else { USED_ONCE };
+        let _allowance = Allowance::of(INDEX_FRAMES)?;
         let inserted = {
             let mut pages = self.pages.lock();
             let fits = |index| may_extend || is_inside(index);

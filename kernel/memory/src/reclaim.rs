@@ -17,8 +17,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::Errno;
 use machine::clock;
-use machine::frame::{self, Owner};
-use machine::heap::RESERVE_FRAMES;
+use machine::frame::{self, OutOfMemory, Owner};
+use machine::heap::{RESERVE_FRAMES, try_insert};
 use machine::sync::{Rank, SpinLock, is_atomic};
 use threads::{Wait, WaitQueue};
 
@@ -147,8 +147,8 @@ pub fn shrink(wanted: usize) -> usize {
     freed
 }
 
-pub(crate) fn register(object: &Arc<Object>) {
-    REGISTRY.lock().objects.insert(object.id(), Arc::downgrade(object));
+pub(crate) fn register(object: &Arc<Object>) -> Result<(), OutOfMemory> {
+    try_insert(&mut REGISTRY.lock().objects, object.id(), Arc::downgrade(object)).map(|_| ())
 }
 
 pub(crate) fn unregister(id: u64) {

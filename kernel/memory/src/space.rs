@@ -32,6 +32,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use abi::Errno;
 use abi::mman::MlockallFlags;
 use machine::address::UserAddress;
+use machine::heap::try_arc_cyclic;
 use machine::paging::Space;
 use machine::sync::{Rank, SpinLock};
 use threads::Mutex;
@@ -110,7 +111,7 @@ impl AddressSpace {
 
     fn make(areas: AreaTree, changes: Changes, limits: Limits) -> Result<Arc<Self>, Errno> {
         let space = Space::new()?;
-        Ok(Arc::new_cyclic(|this| Self {
+        Ok(try_arc_cyclic(|this| Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             this: this.clone(),
             space,
@@ -119,7 +120,7 @@ impl AddressSpace {
             changes: Mutex::new(changes),
             limits: SpinLock::new(Rank::AddressSpace, limits),
             account: Account::default(),
-        }))
+        })?)
     }
 
     /// The page tables, for the threads that run in them.

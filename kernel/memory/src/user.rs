@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use abi::Errno;
 use machine::address::{PAGE_SIZE, USER_END, UserAddress};
 use machine::context::Access;
+use machine::heap::Grow;
 use machine::sync::Once;
 use machine::user::CopyFault;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -84,7 +85,7 @@ pub fn read_array<T: FromBytes + IntoBytes + Clone>(
         return Err(Errno::EFAULT);
     }
     let mut values = Vec::new();
-    values.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    values.try_grow_exact(count)?;
     values.resize(count, T::new_zeroed());
     read_bytes(from, values.as_mut_slice().as_mut_bytes())?;
     Ok(values)
@@ -102,7 +103,7 @@ pub fn read_string(from: UserAddress, max: usize) -> Result<Vec<u8>, Errno> {
         read_bytes(at, chunk)?;
         let end = chunk.iter().position(|&byte| byte == 0);
         let part = &chunk[..end.unwrap_or(len)];
-        string.try_reserve(part.len()).map_err(|_| Errno::ENOMEM)?;
+        string.try_grow(part.len())?;
         string.extend_from_slice(part);
         if end.is_some() {
             return Ok(string);

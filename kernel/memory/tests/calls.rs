@@ -48,7 +48,7 @@ fn mmap_refuses_what_linux_refuses() {
     }
     let grows = MapFlags::GROWSDOWN;
     assert_eq!(map(&space, 0, PAGE, READ, MapKind::Shared, Backing::Anonymous, grows), Err(Errno::EINVAL));
-    let object = Object::memory(1 << 20);
+    let object = Object::memory(1 << 20).unwrap();
     for (offset, error) in
         [(1, Errno::EINVAL), (i64::MAX as u64 & !4095, Errno::EOVERFLOW), (!4095, Errno::EOVERFLOW)]
     {
@@ -107,7 +107,7 @@ fn mprotect_refuses_what_linux_refuses() {
     // What lies before the hole is changed all the same.
     assert_eq!(space.protect(there, HALF, READ), Err(Errno::ENOMEM));
     assert_eq!(store(&space, there, 1), Err(FaultError::Protection));
-    let object = Object::memory(PAGE as u64);
+    let object = Object::memory(PAGE as u64).unwrap();
     let read_only = Backing::Object { object, offset_bytes: 0, file: None, may_write: false };
     let file = map(&space, 0, PAGE, READ, MapKind::Shared, read_only.clone(), MapFlags::empty()).unwrap();
     assert_eq!(space.protect(file, PAGE, READ_WRITE), Err(Errno::EACCES));

@@ -1,4 +1,4 @@
-//! Every allocation of a frame fails once, in turn: the caller gets an error, the contents stay right, and nothing is lost.
+//! Every request for a frame or for heap fails once, in turn: the caller gets an error, the contents stay right, and nothing is lost.
 
 mod support;
 
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use abi::Errno;
 use abi::mman::{MapFlags, MremapFlags};
-use machine::frame::fail_after;
+use machine::failure::{self, Plan};
 use memory::{
     AddressSpace, Backing, FaultError, KernelSink, KernelSource, Layout, Limits, MapKind, Object, UserAddress,
 };
@@ -23,9 +23,10 @@ fn with_every_failure<T, R>(
         let frames = free_frames();
         let promised = memory::overcommit::committed();
         let state = prepare();
-        fail_after(Some(failing));
+        failure::plan(Plan::After(failing));
         let result = attempt(&state);
-        let has_failed = !fail_is_pending();
+        failure::plan(Plan::Never);
+        let has_failed = failure::refused() > 0;
         match &result {
             Ok(_) => assert!(!has_failed || failing > 0),
             Err(error) => assert_eq!(*error, Errno::ENOMEM, "allocation {failing}"),
@@ -47,23 +48,6 @@ fn with_every_failure<T, R>(
         }
     }
     panic!("the attempt never succeeds");
-}
-
-/// Takes the order to fail back; whether it had not been carried out.
-fn fail_is_pending() -> bool {
-    // The next allocation fails if and only if the order counts down to it: look with allocations of our own.
-    let mut frames = Vec::new();
-    let is_pending = loop {
-        match machine::frame::Frame::new_dirty(machine::frame::Owner::User) {
-            Ok(frame) => frames.push(frame),
-            Err(_) => break true,
-        }
-        if frames.len() > 600 {
-            break false;
-        }
-    };
-    fail_after(None);
-    is_pending
 }
 
 fn no_memory(error: FaultError) -> Errno {
@@ -179,7 +163,7 @@ fn faults_that_find_no_memory_change_nothing() {
         || {
             let space = AddressSpace::new(Layout::fixed(8 << 20), Limits::NONE).unwrap();
             let (object, _) = disk_object(40);
-            let memory = Object::memory(8 * PAGE as u64);
+            let memory = Object::memory(8 * PAGE as u64).unwrap();
             let stack = space.map_stack(READ_WRITE).unwrap();
             let anonymous = anonymous(&space, 4 * PAGE);
             let private =
@@ -242,7 +226,7 @@ fn a_new_program_that_cannot_be_built_leaves_nothing() {
 fn reads_and_writes_of_objects_that_find_no_frame_stop_there() {
     let text = vec![7; 5 * PAGE];
     with_every_failure(
-        || (disk_object(8).0, Object::memory(0)),
+        || (disk_object(8).0, Object::memory(0).unwrap()),
         |(file, memory)| {
             let mut done = 0;
             for object in [file, memory] {

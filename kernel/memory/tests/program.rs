@@ -129,7 +129,7 @@ fn a_transfer_into_a_bad_page_is_short_and_one_that_begins_there_fails() {
 fn lists_of_buffers_are_filled_and_emptied_in_order() {
     as_program(|_, there| {
         let list = || vec![(at(there, 10), 3), (at(there, 500), 0), (at(there, PAGE - 1), 4), (there, 2)];
-        let object = Object::memory(0);
+        let object = Object::memory(0).unwrap();
         let mut text = memory::KernelSource::new(b"abcdefghi");
         object.write(0, &mut text).unwrap();
         let mut sink = UserSink::vector(list()).unwrap();
@@ -137,7 +137,7 @@ fn lists_of_buffers_are_filled_and_emptied_in_order() {
         assert_eq!(sink.remaining(), 0);
         assert_eq!(user::read_value(there), Ok(*b"hi"));
         assert_eq!(user::read_value(at(there, PAGE - 1)), Ok(*b"defg"));
-        let back = Object::memory(0);
+        let back = Object::memory(0).unwrap();
         assert_eq!(back.write(5, &mut UserSource::vector(list()).unwrap()), Ok(9));
         let mut bytes = [1; 14];
         back.read(0, &mut memory::KernelSink::new(&mut bytes)).unwrap();
@@ -155,7 +155,7 @@ fn a_write_whose_source_ends_in_a_bad_page_keeps_what_came_before() {
         let mut bytes = vec![0; PAGE];
         object.read(0, &mut memory::KernelSink::new(&mut bytes)).unwrap();
         assert_eq!((bytes[0], bytes[PAGE - 101], bytes[PAGE - 100]), (3, 3, 1));
-        let memory = Object::memory(0);
+        let memory = Object::memory(0).unwrap();
         let mut source = UserSource::new(at(there, 2 * PAGE), PAGE).unwrap();
         assert_eq!(memory.write(0, &mut source), Err(Errno::EFAULT));
         assert_eq!((memory.size(), memory.resident_pages()), (0, 0));

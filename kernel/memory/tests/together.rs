@@ -167,7 +167,7 @@ impl Pager for Slow {
 fn a_second_reader_of_a_page_does_not_issue_a_second_read() {
     over_seeds(2, 40, || {
         let disk = Arc::new(Slow { reads: AtomicUsize::new(0), fails: AtomicBool::new(false) });
-        let object = Object::with_pager(4 * PAGE as u64, disk.clone());
+        let object = Object::with_pager(4 * PAGE as u64, disk.clone()).unwrap();
         let readers = (0..4).map(|_| {
             let object = object.clone();
             spawn(move || {
@@ -185,7 +185,7 @@ fn a_second_reader_of_a_page_does_not_issue_a_second_read() {
 fn when_a_read_fails_one_reader_hears_it_and_the_others_try_themselves() {
     over_seeds(2, 40, || {
         let disk = Arc::new(Slow { reads: AtomicUsize::new(0), fails: AtomicBool::new(true) });
-        let object = Object::with_pager(4 * PAGE as u64, disk.clone());
+        let object = Object::with_pager(4 * PAGE as u64, disk.clone()).unwrap();
         static ERRORS: AtomicUsize = AtomicUsize::new(0);
         let readers = (0..4).map(|_| {
             let object = object.clone();

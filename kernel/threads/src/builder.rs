@@ -1,9 +1,9 @@
 //! Making threads.
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 use machine::frame::OutOfMemory;
+use machine::heap::{try_arc, try_box};
 use machine::paging::Space;
 use machine::task::Task;
 
@@ -80,10 +80,12 @@ impl Builder {
     pub fn build(self, body: impl FnOnce() + Send + 'static) -> Result<Arc<Thread>, OutOfMemory> {
         let has_space = self.space.is_some();
         let task = Task::new(enter, self.space)?;
-        let thread =
-            Thread::new(task, &self.name, self.nice, self.policy, self.affinity, Some(Box::new(body)));
+        let body = try_box(body)?;
+        let thread = Thread::new(task, &self.name, self.nice, self.policy, self.affinity, Some(body));
         thread.account.set_program(has_space);
-        Ok(Arc::new(thread))
+        // A program's threads fail as the one that made them; the kernel's own as all of them.
+        thread.set_fails(!has_space || crate::try_current().is_some_and(|maker| maker.fails()));
+        try_arc(thread)
     }
 }
 

@@ -64,5 +64,5 @@ pub use rwlock::{ReadGuard, RwLock, WriteGuard};
 pub use schedule::{exit, yield_now};
 pub use start::{run_processor, start};
 pub use state::State;
-pub use thread::{Thread, count, current, try_current};
+pub use thread::{Name, Thread, count, current, try_current};
 pub use wait::{Wait, WaitError, WaitQueue};

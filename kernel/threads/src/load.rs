@@ -87,7 +87,7 @@ fn set_timer() {
 
 /// Begins to sample, on the first processor that is lit.
 pub(crate) fn start(here: usize) {
-    if here == 0 && TIMER.set(Timer::new(sample)).is_ok() {
+    if here == 0 && Timer::new(sample).is_ok_and(|timer| TIMER.set(timer).is_ok()) {
         set_timer();
     }
 }

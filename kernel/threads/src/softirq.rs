@@ -67,8 +67,8 @@ pub(crate) fn start(here: usize) {
     if here == 0 {
         register(Kind::Timer, time::call_expired);
         register(Kind::Rcu, advance_grace_period);
-        let was_empty = GRACE_TIMER.set(Timer::new(|| raise(Kind::Rcu))).is_ok();
-        assert!(was_empty, "lit twice");
+        let timer = Timer::new(|| raise(Kind::Rcu));
+        assert!(timer.is_ok_and(|timer| GRACE_TIMER.set(timer).is_ok()), "lit twice, or without memory");
     }
     let builder = Builder::new(b"softirq").nice(-20).affinity(CpuMask::one(here));
     match builder.build(work) {

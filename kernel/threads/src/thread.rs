@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use core::any::Any;
-use core::sync::atomic::{AtomicI8, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI8, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use arrayvec::ArrayVec;
 use machine::cpu;
@@ -26,7 +26,8 @@ use crate::{schedule, work};
 /// Bytes of a thread's name, as in Linux (`TASK_COMM_LEN` less its end).
 pub const NAME_LEN: usize = 15;
 
-pub(crate) type Name = ArrayVec<u8, NAME_LEN>;
+/// A thread's name.
+pub type Name = ArrayVec<u8, NAME_LEN>;
 
 /// A flow of control. Always in an `Arc`: run queues, wait queues and the processor that runs it hold
 /// references.
@@ -54,6 +55,8 @@ pub struct Thread {
     name: SpinLock<Name, Irq>,
     body: SpinLock<Option<Body>>,
     owner: Once<Weak<dyn Any + Send + Sync>>,
+    /// Its requests for memory may be refused on purpose.
+    fails: AtomicBool,
     ended: WaitQueue,
 }
 
@@ -150,6 +153,7 @@ impl Thread {
             name: SpinLock::new(Rank::Log, short(name)),
             body: SpinLock::new(Rank::Table, body),
             owner: Once::new(),
+            fails: AtomicBool::new(false),
             ended: WaitQueue::new(),
         }
     }
@@ -161,13 +165,23 @@ impl Thread {
     }
 
     /// The name: any bytes, at most [`NAME_LEN`].
-    pub fn name(&self) -> ArrayVec<u8, NAME_LEN> {
+    pub fn name(&self) -> Name {
         self.name.lock().clone()
     }
 
     /// Changes the name; what is longer than [`NAME_LEN`] is cut.
     pub fn set_name(&self, name: &[u8]) {
         *self.name.lock() = short(name);
+    }
+
+    /// Whether its requests for memory are among those that a test has fail.
+    pub fn fails(&self) -> bool {
+        self.fails.load(Ordering::Relaxed)
+    }
+
+    /// Says whether they are.
+    pub fn set_fails(&self, fails: bool) {
+        self.fails.store(fails, Ordering::Relaxed);
     }
 
     /// Ties the thread to what it runs for in the crate above (a task of a program). Once; a second owner

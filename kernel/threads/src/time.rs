@@ -8,6 +8,8 @@ use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
+use machine::frame::OutOfMemory;
+use machine::heap::{try_arc, try_box};
 use machine::list::{Link, Linked, List};
 use machine::sync::disable_interrupts;
 use machine::tree::{Node, Rooted, Tree};
@@ -163,17 +165,17 @@ impl Linked<Expired> for Core {
 impl Timer {
     /// A timer that is not set. What owns the timer is referred to weakly by `call`, or neither would ever
     /// be dropped.
-    pub fn new(call: impl Fn() + Send + Sync + 'static) -> Self {
-        Self {
-            core: Arc::new(Core {
+    pub fn new(call: impl Fn() + Send + Sync + 'static) -> Result<Self, OutOfMemory> {
+        Ok(Self {
+            core: try_arc(Core {
                 armed: Node::new(),
                 expired: Link::new(),
                 cpu: AtomicU32::new(0),
                 expired_cpu: AtomicU32::new(0),
                 deadline_ns: AtomicU64::new(NEVER),
-                call: Box::new(call),
-            }),
-        }
+                call: try_box(call)?,
+            })?,
+        })
     }
 
     /// Sets the timer to `deadline_ns` (nanoseconds since boot), in place of what it was set to. From any

@@ -69,7 +69,7 @@ fn a_thread_that_polls_several_files_sees_the_one_that_becomes_ready() {
         for round in 0..20 {
             let target = files[round % 3].clone();
             let raiser = spawn(move || target.raise(Events::IN));
-            let mut waiter = Waiter::new();
+            let mut waiter = Waiter::new().unwrap();
             let look = |mut waiter: Option<&mut Waiter>| {
                 files.iter().position(|file| !file.poll(Events::IN, waiter.as_deref_mut()).is_empty())
             };
@@ -90,7 +90,7 @@ fn a_thread_that_polls_several_files_sees_the_one_that_becomes_ready() {
 fn polling_ends_at_its_deadline() {
     over_seeds(1, 10, || {
         let file = File::new();
-        let mut waiter = Waiter::new();
+        let mut waiter = Waiter::new().unwrap();
         assert!(file.poll(Events::IN, Some(&mut waiter)).is_empty());
         let wait = Wait::INTERRUPTIBLE.with_deadline(clock::now_ns() + 1_000_000);
         assert_eq!(waiter.wait(wait), Err(WaitError::TimedOut));
@@ -106,7 +106,7 @@ fn polling_ends_at_its_deadline() {
 #[test]
 fn level_edge_and_one_shot_items_report_as_often_as_they_should() {
     over_seeds(1, 5, || {
-        let epoll = Epoll::new();
+        let epoll = Epoll::new().unwrap();
         let (one, two, three) = (File::new(), File::new(), File::new());
         let [a, b, c] = [pollable(&one), pollable(&two), pollable(&three)];
         assert_eq!(epoll.add(1, &a, level(1)), Ok(()));
@@ -137,7 +137,7 @@ fn level_edge_and_one_shot_items_report_as_often_as_they_should() {
 #[test]
 fn a_file_that_is_ready_when_it_is_added_is_reported_and_one_that_is_closed_is_not() {
     over_seeds(1, 5, || {
-        let epoll = Epoll::new();
+        let epoll = Epoll::new().unwrap();
         let file = File::new();
         file.raise(Events::IN);
         assert_eq!(epoll.add(1, &pollable(&file), level(1)), Ok(()));
@@ -151,7 +151,7 @@ fn a_file_that_is_ready_when_it_is_added_is_reported_and_one_that_is_closed_is_n
 fn an_event_wakes_one_of_those_that_wait() {
     over_seeds(3, 25, || {
         static WOKEN: AtomicUsize = AtomicUsize::new(0);
-        let epoll = Arc::new(Epoll::new());
+        let epoll = Arc::new(Epoll::new().unwrap());
         let file = File::new();
         let edge = Interest { is_edge: true, ..level(7) };
         assert_eq!(epoll.add(1, &pollable(&file), edge), Ok(()));
@@ -177,7 +177,7 @@ fn an_event_wakes_one_of_those_that_wait() {
 #[test]
 fn a_stream_of_events_through_epoll_loses_none() {
     over_seeds(2, 25, || {
-        let epoll = Epoll::new();
+        let epoll = Epoll::new().unwrap();
         let files: Vec<_> = (0..4).map(|_| File::new()).collect();
         for (index, file) in files.iter().enumerate() {
             let interest = Interest { is_edge: index % 2 == 0, ..level(index as u64) };
@@ -208,7 +208,7 @@ fn a_stream_of_events_through_epoll_loses_none() {
 #[test]
 fn nested_instances_tell_each_other_and_circles_are_refused() {
     over_seeds(2, 10, || {
-        let instances: Vec<Arc<Epoll>> = (0..7).map(|_| Arc::new(Epoll::new())).collect();
+        let instances: Vec<Arc<Epoll>> = (0..7).map(|_| Arc::new(Epoll::new().unwrap())).collect();
         let file = File::new();
         assert_eq!(instances[0].add(0, &pollable(&file), level(0)), Ok(()));
         for depth in 1..5 {
@@ -234,7 +234,7 @@ fn nested_instances_tell_each_other_and_circles_are_refused() {
 fn an_instance_that_is_dropped_leaves_its_files_unwatched() {
     over_seeds(1, 5, || {
         let file = File::new();
-        let epoll = Epoll::new();
+        let epoll = Epoll::new().unwrap();
         assert_eq!(epoll.add(0, &pollable(&file), level(0)), Ok(()));
         file.raise(Events::IN);
         assert!(file.source.is_watched());

@@ -94,7 +94,7 @@ fn disturb(threads: &[Arc<Thread>]) {
 fn a_mixture_of_everything_ends_and_leaves_nothing_behind() {
     over_seeds(3, 60, || {
         let source = Arc::new(Source(PollSource::new()));
-        let epoll = Arc::new(Epoll::new());
+        let epoll = Arc::new(Epoll::new().unwrap());
         let watched: Arc<dyn Pollable> = source.clone();
         let interest =
             Interest { events: Events::IN, is_edge: true, is_one_shot: false, is_exclusive: false, data: 5 };

@@ -63,7 +63,8 @@ fn a_timer_calls_once_and_not_after_it_was_cancelled() {
         static CALLS: AtomicU64 = AtomicU64::new(0);
         let timer = Timer::new(|| {
             CALLS.fetch_add(1, SeqCst);
-        });
+        })
+        .unwrap();
         timer.set(clock::now_ns() + 1_000_000);
         sleep(3_000_000);
         assert_eq!(CALLS.load(SeqCst), 1);
@@ -93,6 +94,7 @@ fn a_timer_may_set_itself_again() {
                     timer.set(clock::now_ns() + 1_000_000);
                 }
             })
+            .unwrap()
         });
         timer.set(clock::now_ns());
         sleep(20_500_000);
@@ -108,9 +110,10 @@ fn a_timer_may_set_itself_again() {
 fn timers_set_and_cancelled_by_several_threads_stay_whole() {
     over_seeds(3, 25, || {
         static CALLS: AtomicU64 = AtomicU64::new(0);
-        let timer = Arc::new(Timer::new(|| {
+        let timer = Timer::new(|| {
             CALLS.fetch_add(1, SeqCst);
-        }));
+        });
+        let timer = Arc::new(timer.unwrap());
         let threads: Vec<_> = (0..3)
             .map(|own| {
                 let timer = timer.clone();

@@ -23,7 +23,7 @@ use crate::address::{PAGE_SHIFT, PAGE_SIZE, PhysicalAddress};
 use crate::arch;
 use crate::cpu::PerCpu;
 use crate::frame::{self, Owner, Record};
-use crate::heap::RESERVE_FRAMES;
+use crate::heap::last_frames;
 use crate::sync::{Irq, Rank, SpinLock, disable_preemption};
 
 /// Object sizes, in bytes. Powers of two are aligned to themselves.
@@ -42,12 +42,15 @@ unsafe impl Send for Free {}
 /// The slabs of one size that have free objects: frame number of the first, 0: none.
 struct Class {
     partial: u32,
+    /// Objects in use, and frames cut.
+    objects: usize,
+    frames: usize,
 }
 
 type Magazines = [SpinLock<ArrayVec<Free, MAGAZINE>, Irq>; SIZES.len()];
 
 static CLASSES: [SpinLock<Class, Irq>; SIZES.len()] =
-    [const { SpinLock::new(Rank::Heap, Class { partial: 0 }) }; SIZES.len()];
+    [const { SpinLock::new(Rank::Heap, Class { partial: 0, objects: 0, frames: 0 }) }; SIZES.len()];
 static MAGAZINES: PerCpu<Magazines> = PerCpu::new();
 
 /// The kernel's allocator.
@@ -89,7 +92,7 @@ const LARGE_ORDER: usize = 3;
 
 /// Whether a block of this order leaves the reserve alone, as far as it has to.
 fn leaves_reserve(order: usize) -> bool {
-    order < LARGE_ORDER || frame::count(Owner::Free) >= (1 << order) + RESERVE_FRAMES
+    order < LARGE_ORDER || frame::count(Owner::Free) >= (1 << order) + last_frames()
 }
 
 fn number_of(object: *mut u8) -> usize {
@@ -145,6 +148,7 @@ impl Class {
         record.index.store(0, Ordering::Relaxed);
         record.lock.store(class as u32, Ordering::Relaxed);
         self.link(number as u32);
+        self.frames += 1;
         true
     }
 
@@ -163,6 +167,7 @@ impl Class {
         if next.is_null() {
             self.unlink(number);
         }
+        self.objects += 1;
         Some(Free(object))
     }
 
@@ -170,11 +175,13 @@ impl Class {
         let number = number_of(object.0) as u32;
         let record = slab(number);
         let first = record.object.load(Ordering::Relaxed);
+        self.objects -= 1;
         if record.index.fetch_sub(1, Ordering::Relaxed) == 1 {
             if first != 0 {
                 self.unlink(number);
             }
             record.lock.store(0, Ordering::Relaxed);
+            self.frames -= 1;
             frame::free_block(number as usize, 0, Owner::Heap);
             return;
         }
@@ -197,7 +204,9 @@ fn alloc_small(class: usize) -> Option<Free> {
         return Some(object);
     }
     let mut slabs = CLASSES[class].lock_nested();
-    for _ in 0..BATCH {
+    // What lies ready here is out of others' reach: when frames are few, no more than is wanted now.
+    let batch = if frame::count(Owner::Free) > last_frames() { BATCH } else { 1 };
+    for _ in 0..batch {
         match slabs.take(class) {
             Some(object) => magazine.push(object),
             None => break,
@@ -234,6 +243,16 @@ pub fn trim() {
             }
         }
     }
+}
+
+/// Bytes given out, with what lies in magazines.
+pub fn used_bytes() -> usize {
+    let mut bytes = frame::count(Owner::Heap) * PAGE_SIZE;
+    for (class, size) in CLASSES.iter().zip(SIZES) {
+        let class = class.lock();
+        bytes = bytes.saturating_sub(class.frames * PAGE_SIZE) + class.objects * size;
+    }
+    bytes
 }
 
 // SAFETY: an object of a class is at least as large as the layout, aligned to 16 or (powers of two) to its

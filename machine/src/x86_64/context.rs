@@ -12,6 +12,7 @@ use super::{descriptors, instructions, task, traps};
 use crate::address::{USER_END, UserAddress};
 use crate::context::{Access, Exception, Registers, Trap};
 use crate::frame::OutOfMemory;
+use crate::heap::{request, try_box};
 
 const MSR_FS_BASE: u32 = 0xc000_0100;
 const MSR_KERNEL_GS_BASE: u32 = 0xc000_0102;
@@ -50,6 +51,7 @@ fn layout() -> Layout {
 
 impl Extended {
     fn new() -> Result<Self, OutOfMemory> {
+        request()?;
         // SAFETY: the layout has a size.
         let area = NonNull::new(unsafe { alloc_zeroed(layout()) }).ok_or(OutOfMemory)?;
         let mut extended = Self { area, fs_base: 0, gs_base: 0 };
@@ -199,7 +201,7 @@ impl Context {
     pub fn new() -> Result<Self, OutOfMemory> {
         let mut context = Self {
             registers: Registers::default(),
-            extended: Box::new(ExtendedState { extended: Extended::new()? }),
+            extended: try_box(ExtendedState { extended: Extended::new()? })?,
         };
         context.reset_registers();
         Ok(context)
@@ -220,7 +222,7 @@ impl Context {
         copy.bytes_mut().copy_from_slice(mine.bytes());
         copy.fs_base = mine.fs_base;
         copy.gs_base = mine.gs_base;
-        Ok(Self { registers: self.registers.clone(), extended: Box::new(ExtendedState { extended: copy }) })
+        Ok(Self { registers: self.registers.clone(), extended: try_box(ExtendedState { extended: copy })? })
     }
 
     pub fn reset(&mut self) {

@@ -303,7 +303,9 @@ impl KernelStack {
         match area.map_stack(slot) {
             Ok(top) => Ok(Self { top }),
             Err(error) => {
-                area.slots.push(slot);
+                if area.slots.try_reserve(1).is_ok() {
+                    area.slots.push(slot);
+                }
                 Err(error)
             }
         }

@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
+use machine::heap::{Grow, try_arc, try_filled, try_format};
 use machine::sync::Once;
 use memory::{Object, Sink, Source};
 use threads::poll::{Events, Pollable, Waiter};
@@ -39,14 +40,14 @@ pub(super) struct MemoryDevices;
 impl Device for MemoryDevices {
     fn open(&self, minor: u32, opening: &Opening<'_>) -> Result<Arc<dyn File>, Errno> {
         Ok(match minor {
-            NULL => Arc::new(Null),
-            ZERO => Arc::new(Zero { is_full: false }),
-            FULL => Arc::new(Zero { is_full: true }),
-            RANDOM | URANDOM => Arc::new(Random { waits_for_seed: minor == RANDOM }),
+            NULL => try_arc(Null)?,
+            ZERO => try_arc(Zero { is_full: false })?,
+            FULL => try_arc(Zero { is_full: true })?,
+            RANDOM | URANDOM => try_arc(Random { waits_for_seed: minor == RANDOM })?,
             KMSG => {
                 let log = LOG.get().ok_or(Errno::ENXIO)?;
                 let next = if opening.flags.can_read() { log.first() } else { 0 };
-                Arc::new(KernelMessages { log: Arc::clone(log), next: Mutex::new(next) })
+                try_arc(KernelMessages { log: Arc::clone(log), next: Mutex::new(next) })?
             }
             _ => return Err(Errno::ENXIO),
         })
@@ -125,7 +126,7 @@ impl File for Zero {
 
     /// A mapping of /dev/zero is memory that is zero; each has its own.
     fn object(&self) -> Result<Arc<Object>, Errno> {
-        if self.is_full { Err(Errno::ENODEV) } else { Ok(Object::memory(i64::MAX as u64)) }
+        if self.is_full { Err(Errno::ENODEV) } else { Object::memory(i64::MAX as u64) }
     }
 }
 
@@ -289,11 +290,15 @@ impl File for KernelMessages {
             *next = record.sequence;
             return Err(Errno::EPIPE);
         }
-        let head = alloc::format!("{},{},{},-;", record.priority, record.sequence, record.time_ns / 1000);
+        let time = record.time_ns / 1000;
+        let head = try_format(format_args!("{},{},{time},-;", record.priority, record.sequence))?;
         let mut line = head.into_bytes();
+        // A byte becomes four at the most.
+        line.try_grow(record.text.len() * 4 + 1)?;
         for &byte in &record.text {
             if !(b' '..127).contains(&byte) || byte == b'\\' {
-                line.extend_from_slice(alloc::format!("\\x{byte:02x}").as_bytes());
+                let digit = |value: u8| char::from_digit(value.into(), 16).map_or(b'0', |digit| digit as u8);
+                line.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
             } else {
                 line.push(byte);
             }
@@ -312,7 +317,7 @@ impl File for KernelMessages {
         if len > LINE_MAX {
             return Err(Errno::EINVAL);
         }
-        let mut line = alloc::vec![0; len];
+        let mut line = try_filled(0, len)?;
         let done = from.read(&mut line)?;
         line.truncate(done);
         let (priority, text) = split_priority(&line);

@@ -6,6 +6,7 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use abi::stat::{S_IFDIR, S_IFLNK, TMPFS_MAGIC};
+use machine::heap::try_arc_slice;
 use machine::sync::Once;
 
 use crate::credentials::Ownership;
@@ -61,9 +62,10 @@ fn child(directory: &Arc<Dentry>, name: &[u8], node: NewNode<'_>) -> Result<Arc<
         Err(Errno::ENOENT) => {}
         found => return found,
     }
-    let name: Arc<[u8]> = Arc::from(name);
+    let name: Arc<[u8]> = try_arc_slice(name)?;
+    let room = directory.make_room(&changing)?;
     let inode = directory.inode().create(&name, node)?;
-    Ok(directory.remember(name, inode))
+    directory.remember(room, name, inode)
 }
 
 /// Makes a device's node at `path` below /dev, such as `ttyS0` or `input/event0`.

@@ -138,7 +138,10 @@ fn entry(unpacker: &mut Unpacker<'_>, stream: &mut Stream<'_>) -> Result<(), Err
 
 /// Takes the contents of a file out of the stream, page by page.
 fn contents(stream: &mut Stream<'_>, size: usize) -> Result<Result<Arc<Object>, Errno>, Error> {
-    let object = Object::memory(0);
+    let object = match Object::memory(0) {
+        Ok(object) => object,
+        Err(error) => return Ok(Err(error)),
+    };
     let mut done = 0;
     while done < size {
         let wanted = (size - done).min(CHUNK);

@@ -3,6 +3,8 @@
 use alloc::vec::Vec;
 
 use abi::Errno;
+use arrayvec::ArrayVec;
+use machine::heap::Grow;
 
 /// How a lock is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +107,7 @@ impl Records {
     /// Puts a lock in, over what its owner had there; equal neighbours become one.
     pub(super) fn insert(&mut self, mut new: Record) -> Result<(), Errno> {
         // At most one lock is split in two, and one is added.
-        self.0.try_reserve(2).map_err(|_| Errno::ENOLCK)?;
+        self.0.try_grow(2).map_err(|_| Errno::ENOLCK)?;
         self.remove(new.owner, new.range)?;
         let is_joined = |held: &Record| {
             held.owner == new.owner
@@ -113,7 +115,8 @@ impl Records {
                 && (held.range.last.checked_add(1) == Some(new.range.start)
                     || new.range.last.checked_add(1) == Some(held.range.start))
         };
-        let neighbours: Vec<Record> = self.0.iter().copied().filter(is_joined).collect();
+        // One before it and one behind it at the most.
+        let neighbours: ArrayVec<Record, 2> = self.0.iter().copied().filter(is_joined).take(2).collect();
         for neighbour in neighbours {
             self.0.retain(|held| *held != neighbour);
             new.range.start = new.range.start.min(neighbour.range.start);
@@ -125,7 +128,7 @@ impl Records {
 
     /// Takes the owner's locks off a range; what sticks out of it stays.
     pub(super) fn remove(&mut self, owner: LockOwner, range: Range) -> Result<(), Errno> {
-        self.0.try_reserve(1).map_err(|_| Errno::ENOLCK)?;
+        self.0.try_grow(1).map_err(|_| Errno::ENOLCK)?;
         let mut split = None;
         self.0.retain_mut(|held| {
             if held.owner != owner || !held.range.overlaps(range) {

@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::fcntl::OpenFlags;
+use machine::heap::try_arc;
 use threads::Wait;
 
 use super::Pipe;
@@ -15,7 +16,7 @@ use crate::inode::{Inode, Opening};
 /// `O_NONBLOCK`, which for a writer without reader gives ENXIO. EINTR.
 pub fn open_fifo(inode: &Arc<dyn Inode>, opening: &Opening<'_>) -> Result<Arc<dyn File>, Errno> {
     let attachment = inode.attachment().ok_or(Errno::ENXIO)?;
-    let pipe = attachment.get_or_attach(Pipe::new).ok_or(Errno::ENXIO)?;
+    let pipe = attachment.get_or_attach(Pipe::new)?.ok_or(Errno::ENXIO)?;
     let flags = opening.flags;
     let is_nonblocking = flags.contains(OpenFlags::NONBLOCK);
     let (reads, writes) = (flags.can_read(), flags.can_write());
@@ -42,5 +43,5 @@ pub fn open_fifo(inode: &Arc<dyn Inode>, opening: &Opening<'_>) -> Result<Arc<dy
     if !is_nonblocking {
         pipe.opened.wait_until(Wait::INTERRUPTIBLE, partner_came).map_err(|_| Errno::EINTR)?;
     }
-    Ok(Arc::new(end))
+    Ok(try_arc(end)?)
 }

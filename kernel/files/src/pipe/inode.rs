@@ -1,6 +1,5 @@
 //! The inode of a pipe without a name: what fstat(2) shows, and how /proc/PID/fd opens it again.
 
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -15,6 +14,8 @@ use crate::file::File;
 use crate::inode::{Inode, Opening};
 use crate::locks::FileLocks;
 use crate::metadata::{Metadata, MetadataChange};
+use machine::frame::OutOfMemory;
+use machine::heap::{try_arc, try_format};
 
 pub(super) struct PipeInode {
     /// The pipe itself, where [`open_fifo`](super::open_fifo) looks for it: opening one in /proc/PID/fd is opening a FIFO.
@@ -23,10 +24,10 @@ pub(super) struct PipeInode {
 }
 
 impl PipeInode {
-    pub(super) fn new(pipe: &Arc<Pipe>, uid: u32, gid: u32) -> Arc<Self> {
+    pub(super) fn new(pipe: &Arc<Pipe>, uid: u32, gid: u32) -> Result<Arc<Self>, OutOfMemory> {
         let attachment = Attachment::new();
         attachment.attach(Arc::clone(pipe));
-        Arc::new(Self { attachment, identity: Identity::new(S_IFIFO | 0o600, uid, gid) })
+        try_arc(Self { attachment, identity: Identity::new(S_IFIFO | 0o600, uid, gid) })
     }
 }
 
@@ -57,7 +58,7 @@ impl Inode for PipeInode {
         Some(&self.attachment)
     }
 
-    fn label(&self) -> Option<String> {
-        Some(format!("pipe:[{}]", self.identity.number))
+    fn label(&self) -> Result<Option<String>, Errno> {
+        Ok(Some(try_format(format_args!("pipe:[{}]", self.identity.number))?))
     }
 }

@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::fcntl::PIPE_BUF;
 use machine::address::PAGE_SIZE;
 use machine::frame::{Frame, Owner};
+use machine::heap::Grow;
 use memory::{Sink, Source};
 
 /// Empty pages that a ring keeps for the next writes, so that a steady stream allocates nothing.
@@ -84,7 +85,7 @@ impl Ring {
 
     /// Puts a page in, for splice: ENOMEM.
     pub(crate) fn push(&mut self, buffer: Buffer) -> Result<(), Errno> {
-        self.buffers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        self.buffers.try_grow(1)?;
         self.buffers.push_back(buffer);
         Ok(())
     }
@@ -188,7 +189,7 @@ impl Ring {
         const { assert!(PIPE_BUF <= PAGE_SIZE, "a write of PIPE_BUF bytes takes one place at most") };
         while from.remaining() > 0 && self.buffers.len() < self.places {
             let result = self.take_frame().and_then(|frame| {
-                self.buffers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                self.buffers.try_grow(1)?;
                 let wanted = from.remaining().min(PAGE_SIZE);
                 let len = from.read_frame(&frame, 0, wanted)?;
                 Ok((Buffer { frame, start: 0, len, can_grow: true, is_packet }, len == wanted))

@@ -6,6 +6,8 @@ use alloc::vec::Vec;
 use abi::Errno;
 use abi::time::Timespec;
 use machine::address::PAGE_SIZE;
+use machine::frame::OutOfMemory;
+use machine::heap::{Allowance, try_arc, try_filled, try_to_vec};
 use memory::{Sink, Source};
 use threads::Mutex;
 use threads::poll::{Events, Pollable, Waiter};
@@ -28,8 +30,13 @@ pub(super) struct PseudoInode {
 }
 
 impl PseudoInode {
-    pub(super) fn of(node: Arc<Node>, host: Host) -> Arc<dyn Inode> {
+    /// That of a file system's root, which is small and made once.
+    pub(super) fn root(node: Arc<Node>, host: Host) -> Arc<dyn Inode> {
         Arc::new(Self { node, host, created: time::now(), locks: FileLocks::new() })
+    }
+
+    pub(super) fn of(node: Arc<Node>, host: Host) -> Result<Arc<dyn Inode>, OutOfMemory> {
+        Ok(try_arc(Self { node, host, created: time::now(), locks: FileLocks::new() })?)
     }
 }
 
@@ -72,11 +79,11 @@ impl Inode for PseudoInode {
                 {
                     return Err(Errno::EACCES);
                 }
-                Ok(Arc::new(TextFile { node: Arc::clone(&self.node), text: Mutex::new(None) }))
+                Ok(try_arc(TextFile { node: Arc::clone(&self.node), text: Mutex::new(None) })?)
             }
             Body::Directory(_) => {
                 let node = Arc::clone(&self.node);
-                Ok(Arc::new(DirectoryFile { node, path: opening.path.clone() }))
+                Ok(try_arc(DirectoryFile { node, path: opening.path.clone() })?)
             }
             Body::Link { .. } => Err(Errno::ELOOP),
             Body::Custom(open) => open(opening),
@@ -85,7 +92,10 @@ impl Inode for PseudoInode {
 
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>, Errno> {
         match &self.node.body {
-            Body::Directory(directory) => Ok(Self::of(directory.lookup(name)?, self.host)),
+            Body::Directory(directory) => {
+                let _allowance = Allowance::of(1)?;
+                Ok(Self::of(directory.lookup(name)?, self.host)?)
+            }
             _ => Err(Errno::ENOTDIR),
         }
     }
@@ -96,7 +106,10 @@ impl Inode for PseudoInode {
 
     fn follow(&self, credentials: &Credentials) -> Result<Link, Errno> {
         match &self.node.body {
-            Body::Link { follow, .. } => follow(credentials),
+            Body::Link { follow, .. } => {
+                let _allowance = Allowance::of(1)?;
+                follow(credentials)
+            }
             _ => Err(Errno::EINVAL),
         }
     }
@@ -106,8 +119,8 @@ impl Inode for PseudoInode {
             return text();
         }
         match self.follow(credentials)? {
-            Link::Target(text) => Ok(text.to_vec()),
-            Link::Place(path) => Ok(path.display(root)),
+            Link::Target(text) => Ok(try_to_vec(&text)?),
+            Link::Place(path) => path.display(root),
         }
     }
 
@@ -147,7 +160,7 @@ impl File for TextFile {
         if how.offset == 0 || kept.is_none() {
             let mut text = Text::default();
             read(&mut text)?;
-            *kept = Some(text.0);
+            *kept = Some(text.finish()?);
         }
         let text = kept.as_deref().unwrap_or_default();
         let start = usize::try_from(how.offset).unwrap_or(usize::MAX);
@@ -163,7 +176,7 @@ impl File for TextFile {
         if len > PAGE_SIZE {
             return Err(Errno::EINVAL);
         }
-        let mut bytes = alloc::vec![0; len];
+        let mut bytes = try_filled(0, len)?;
         let done = from.read(&mut bytes)?;
         bytes.truncate(done);
         write(&bytes)?;

@@ -15,7 +15,6 @@ mod options;
 mod transfer;
 
 use alloc::collections::VecDeque;
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
@@ -26,6 +25,8 @@ use abi::fcntl::OpenFlags;
 use abi::ioctl::{FIONREAD, TIOCOUTQ};
 use abi::socket::{AF_UNIX, MessageFlags, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, SOCK_STREAM, Ucred};
 use abi::stat::S_IFSOCK;
+use machine::frame::OutOfMemory;
+use machine::heap::{try_arc, try_arc_cyclic, try_format};
 use machine::sync::{Rank, SpinLock};
 use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Pollable, Waiter};
@@ -135,12 +136,18 @@ fn bury(files: Vec<Arc<OpenFile>>) {
 }
 
 impl UnixSocket {
-    fn new(kind: UnixKind, namespace: &Arc<UnixNamespace>, address: Address, identity: Ucred) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self {
+    fn new(
+        kind: UnixKind,
+        namespace: &Arc<UnixNamespace>,
+        address: Address,
+        identity: Ucred,
+    ) -> Result<Arc<Self>, OutOfMemory> {
+        let own = Side::new(address, identity)?;
+        try_arc_cyclic(|me| Self {
             me: Weak::clone(me),
             kind,
             namespace: Arc::clone(namespace),
-            own: Side::new(address, identity),
+            own,
             peer: SpinLock::new(Rank::Stream, None),
             backlog: SpinLock::new(Rank::Stream, None),
             arrived: WaitQueue::new(),
@@ -174,16 +181,20 @@ impl UnixSocket {
         }
     }
 
-    fn to_open_file(self: Arc<Self>) -> Arc<OpenFile> {
+    fn to_open_file(self: Arc<Self>) -> Result<Arc<OpenFile>, OutOfMemory> {
         let identity = self.own.credentials();
-        let inode = SocketInode::new(identity.uid, identity.gid);
-        OpenFile::new(self, path(Home::Sockets, inode), OpenFlags::RDWR, false)
+        let inode = SocketInode::new(identity.uid, identity.gid)?;
+        OpenFile::new(self, path(Home::Sockets, inode)?, OpenFlags::RDWR, false)
     }
 }
 
 /// socket(2) for AF_UNIX.
-pub fn create(kind: UnixKind, namespace: &Arc<UnixNamespace>, identity: Ucred) -> Arc<OpenFile> {
-    UnixSocket::new(kind, namespace, Address::Unnamed, identity).to_open_file()
+pub fn create(
+    kind: UnixKind,
+    namespace: &Arc<UnixNamespace>,
+    identity: Ucred,
+) -> Result<Arc<OpenFile>, OutOfMemory> {
+    UnixSocket::new(kind, namespace, Address::Unnamed, identity)?.to_open_file()
 }
 
 /// socketpair(2): two sockets connected to each other.
@@ -191,12 +202,12 @@ pub fn create_pair(
     kind: UnixKind,
     namespace: &Arc<UnixNamespace>,
     identity: Ucred,
-) -> (Arc<OpenFile>, Arc<OpenFile>) {
-    let first = UnixSocket::new(kind, namespace, Address::Unnamed, identity);
-    let second = UnixSocket::new(kind, namespace, Address::Unnamed, identity);
+) -> Result<(Arc<OpenFile>, Arc<OpenFile>), OutOfMemory> {
+    let first = UnixSocket::new(kind, namespace, Address::Unnamed, identity)?;
+    let second = UnixSocket::new(kind, namespace, Address::Unnamed, identity)?;
     *first.peer.lock() = Some(Arc::clone(&second.own));
     *second.peer.lock() = Some(Arc::clone(&first.own));
-    (first.to_open_file(), second.to_open_file())
+    Ok((first.to_open_file()?, second.to_open_file()?))
 }
 
 impl Drop for UnixSocket {
@@ -328,15 +339,15 @@ impl Socket for UnixSocket {
     }
 
     fn accept(&self, is_nonblocking: bool) -> Result<Arc<OpenFile>, Errno> {
-        Ok(self.take_connection(is_nonblocking)?.to_open_file())
+        Ok(self.take_connection(is_nonblocking)?.to_open_file()?)
     }
 
-    fn local_address(&self) -> Vec<u8> {
-        self.own.address().to_bytes()
+    fn local_address(&self) -> Result<Vec<u8>, Errno> {
+        Ok(self.own.address().to_bytes()?)
     }
 
     fn peer_address(&self) -> Result<Vec<u8>, Errno> {
-        Ok(self.peer().ok_or(Errno::ENOTCONN)?.address().to_bytes())
+        Ok(self.peer().ok_or(Errno::ENOTCONN)?.address().to_bytes()?)
     }
 
     fn send(
@@ -395,8 +406,8 @@ impl Socket for UnixSocket {
 struct SocketInode(Identity);
 
 impl SocketInode {
-    fn new(uid: u32, gid: u32) -> Arc<Self> {
-        Arc::new(Self(Identity::new(S_IFSOCK | 0o777, uid, gid)))
+    fn new(uid: u32, gid: u32) -> Result<Arc<Self>, OutOfMemory> {
+        try_arc(Self(Identity::new(S_IFSOCK | 0o777, uid, gid)))
     }
 }
 
@@ -422,7 +433,7 @@ impl Inode for SocketInode {
         Err(Errno::ENXIO)
     }
 
-    fn label(&self) -> Option<String> {
-        Some(format!("socket:[{}]", self.0.number))
+    fn label(&self) -> Result<Option<String>, Errno> {
+        Ok(Some(try_format(format_args!("socket:[{}]", self.0.number))?))
     }
 }

@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use abi::termios::*;
 
 use super::output::Output;
+use machine::frame::OutOfMemory;
+use machine::heap::Grow;
 
 /// The most input that is kept, in bytes. A line longer than this loses its end, but can always be finished.
 pub const INPUT_MAX: usize = 4096;
@@ -86,6 +88,11 @@ impl Discipline {
             output: Output::default(),
             line_column: 0,
         }
+    }
+
+    /// Room for as much input as is kept, with what a marked byte adds: interrupts bring it, and cannot wait for memory.
+    pub fn reserve_input(&mut self) -> Result<(), OutOfMemory> {
+        self.input.try_grow_exact(INPUT_MAX + 2)
     }
 
     /// The settings.

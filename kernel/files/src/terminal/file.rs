@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::capability::CAP_SYS_ADMIN;
 use abi::fcntl::OpenFlags;
 use core::sync::atomic::Ordering;
+use machine::heap::try_arc;
 use memory::{Sink, Source};
 use threads::poll::{Events, Pollable, Waiter};
 
@@ -38,7 +39,7 @@ impl TerminalFile {
         if may_adopt {
             job::adopt_on_open(terminal);
         }
-        Ok(Arc::new(Self { terminal: Arc::clone(terminal), generation: terminal.generation() }))
+        Ok(try_arc(Self { terminal: Arc::clone(terminal), generation: terminal.generation() })?)
     }
 }
 

@@ -7,15 +7,17 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
-use alloc::format;
 use alloc::string::String;
 use alloc::sync::{Arc, Weak};
+use core::fmt::Write;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 
 use abi::Errno;
 use abi::ioctl::*;
 use abi::stat::{DEVPTS_SUPER_MAGIC, S_IFCHR, device_number};
 use abi::termios::*;
+use arrayvec::ArrayString;
+use machine::heap::{Grow, try_arc, try_format, try_insert};
 use machine::sync::{Irq, Once, Rank, SpinLock};
 use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Pollable, Waiter};
@@ -72,7 +74,7 @@ impl TerminalDriver for Line {
         let taken = {
             let mut output = self.output.lock();
             let taken = bytes.len().min(OUTPUT_MAX.saturating_sub(output.len()));
-            if output.try_reserve(taken).is_err() {
+            if output.try_grow(taken).is_err() {
                 return 0;
             }
             output.extend(bytes.get(..taken).unwrap_or_default());
@@ -103,9 +105,42 @@ impl TerminalDriver for Line {
     }
 }
 
+/// The number of a pseudo-terminal, which is free again when this goes.
+struct Number(u32);
+
+impl Number {
+    fn take() -> Result<Self, Errno> {
+        let mut masters = MASTERS.lock();
+        if masters.len() >= PTY_MAX {
+            return Err(Errno::ENOSPC);
+        }
+        let number = masters
+            .keys()
+            .zip(0..)
+            .find(|(taken, free)| **taken != *free)
+            .map_or(masters.len() as u32, |(_, free)| free);
+        try_insert(&mut masters, number, Weak::new())?;
+        Ok(Self(number))
+    }
+
+    /// The name in devpts.
+    fn name(&self) -> ArrayString<10> {
+        let mut name = ArrayString::new();
+        // Ten digits are enough for every number.
+        let _ = write!(name, "{}", self.0);
+        name
+    }
+}
+
+impl Drop for Number {
+    fn drop(&mut self) {
+        MASTERS.lock().remove(&self.0);
+    }
+}
+
 /// The master's side of a pseudo-terminal.
 struct Master {
-    number: u32,
+    number: Number,
     terminal: Arc<Terminal>,
     line: Arc<Line>,
     /// The slave cannot be opened (TIOCSPTLCK).
@@ -117,39 +152,33 @@ struct Master {
 
 impl Master {
     fn open(opening: &Opening<'_>) -> Result<Arc<Self>, Errno> {
-        let line = Arc::new(Line {
+        let line = try_arc(Line {
             output: SpinLock::new(Rank::Device, VecDeque::new()),
             output_ready: WaitQueue::new(),
             input_ready: WaitQueue::new(),
             events: PollSource::new(),
             is_packet: AtomicBool::new(false),
             happened: AtomicU8::new(0),
-        });
-        let mut masters = MASTERS.lock();
-        if masters.len() >= PTY_MAX {
-            return Err(Errno::ENOSPC);
-        }
-        let number = masters
-            .keys()
-            .zip(0..)
-            .find(|(taken, free)| **taken != *free)
-            .map_or(masters.len() as u32, |(_, free)| free);
+        })?;
+        let number = Number::take()?;
         let driver: Arc<dyn TerminalDriver> = Arc::clone(&line) as _;
-        let device = device_number(SLAVE_MAJOR, number);
-        let terminal = Terminal::new(&format!("pts/{number}"), device, Termios::DEFAULT, driver);
-        let master = Arc::new(Self {
+        let device = device_number(SLAVE_MAJOR, number.0);
+        let name = try_format(format_args!("pts/{}", number.0))?;
+        let terminal = Terminal::new(name, device, Termios::DEFAULT, driver)?;
+        let master = try_arc(Self {
             number,
             terminal,
             line,
             is_locked: AtomicBool::new(true),
             slaves: AtomicUsize::new(0),
             had_slave: AtomicBool::new(false),
-        });
-        masters.insert(number, Arc::downgrade(&master));
-        drop(masters);
+        })?;
+        if let Some(place) = MASTERS.lock().get_mut(&master.number.0) {
+            *place = Arc::downgrade(&master);
+        }
         let ownership = Ownership { mode: S_IFCHR | 0o620, uid: opening.credentials.fsuid, gid: TTY_GROUP };
         let node = NewNode { body: NewBody::Device(Kind::CharacterDevice, device), ownership };
-        add_in(&devpts(), &format!("{number}"), node)?;
+        add_in(&devpts(), &master.number.name(), node)?;
         Ok(master)
     }
 
@@ -180,10 +209,9 @@ impl Master {
 
 impl Drop for Master {
     fn drop(&mut self) {
-        MASTERS.lock().remove(&self.number);
         self.terminal.disconnect();
         // It may have been removed by hand.
-        let _ = remove_in(&devpts(), &format!("{}", self.number));
+        let _ = remove_in(&devpts(), &self.number.name());
     }
 }
 
@@ -287,7 +315,7 @@ impl File for Master {
             argument.read(&mut bytes).map(|()| i32::from_ne_bytes(bytes))
         };
         match request {
-            TIOCGPTN => put(argument, self.number),
+            TIOCGPTN => put(argument, self.number.0),
             TIOCSPTLCK => {
                 self.is_locked.store(get(argument)? != 0, Ordering::Release);
                 Ok(0)
@@ -378,7 +406,7 @@ fn open_slave(master: &Arc<Master>, opening: &Opening<'_>) -> Result<Arc<dyn Fil
     let file = TerminalFile::open(&master.terminal, opening, false)?;
     master.slaves.fetch_add(1, Ordering::AcqRel);
     master.had_slave.store(true, Ordering::Release);
-    Ok(Arc::new(Slave { file, master: Arc::downgrade(master) }))
+    Ok(try_arc(Slave { file, master: Arc::downgrade(master) })?)
 }
 
 struct Multiplexer;

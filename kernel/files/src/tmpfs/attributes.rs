@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::fcntl::XattrFlags;
+use machine::heap::{Grow, try_arc_slice, try_insert, try_to_vec};
 
 /// Bytes of names and values that one file may have: the kernel's memory, so a limit.
 const BYTES_MAX: usize = 128 * 1024;
@@ -19,7 +20,7 @@ pub(super) struct Attributes {
 
 impl Attributes {
     pub(super) fn get(&self, name: &[u8]) -> Result<Vec<u8>, Errno> {
-        self.values.get(name).cloned().ok_or(Errno::ENODATA)
+        Ok(try_to_vec(self.values.get(name).ok_or(Errno::ENODATA)?)?)
     }
 
     pub(super) fn set(&mut self, name: &[u8], value: &[u8], how: XattrFlags) -> Result<(), Errno> {
@@ -34,10 +35,8 @@ impl Attributes {
         if bytes > BYTES_MAX {
             return Err(Errno::ENOSPC);
         }
-        let mut copy = Vec::new();
-        copy.try_reserve_exact(value.len()).map_err(|_| Errno::ENOMEM)?;
-        copy.extend_from_slice(value);
-        self.values.insert(Arc::from(name), copy);
+        let copy = try_to_vec(value)?;
+        try_insert(&mut self.values, try_arc_slice(name)?, copy)?;
         self.bytes = bytes;
         Ok(())
     }
@@ -48,12 +47,12 @@ impl Attributes {
         Ok(())
     }
 
-    pub(super) fn names(&self) -> Vec<u8> {
+    pub(super) fn names(&self) -> Result<Vec<u8>, Errno> {
         let mut names = Vec::new();
         for name in self.values.keys() {
-            names.extend_from_slice(name);
-            names.push(0);
+            names.try_extend(name)?;
+            names.try_push(0)?;
         }
-        names
+        Ok(names)
     }
 }

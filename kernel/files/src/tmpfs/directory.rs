@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use abi::Errno;
 
 use super::TmpfsNode;
-use crate::name::NameMap;
+use crate::name::{NameMap, reserve_name};
 
 /// The first position behind `.` and `..`.
 const FIRST: u64 = 2;
@@ -50,10 +50,10 @@ impl Entries {
 
     /// Room for one more entry: ENOMEM (the directory's size is up to programs).
     pub(super) fn reserve(&mut self) -> Result<(), Errno> {
-        self.by_name.try_reserve(1).map_err(|_| Errno::ENOMEM)
+        Ok(reserve_name(&mut self.by_name)?)
     }
 
-    /// Adds an entry whose name is not there, after [`reserve`](Self::reserve).
+    /// Adds an entry whose name is not there, after [`reserve`](Self::reserve) and with an allowance.
     pub(super) fn insert(&mut self, name: Arc<[u8]>, node: Arc<TmpfsNode>) {
         let position = self.next;
         self.next += 1;

@@ -55,13 +55,13 @@ impl Contents {
         self.object.get().map_or(0, |object| object.resident_pages() as u64)
     }
 
-    pub(super) fn object(&self) -> Arc<Object> {
+    pub(super) fn object(&self) -> Result<Arc<Object>, Errno> {
         loop {
             if let Some(object) = self.object.get() {
-                return Arc::clone(object);
+                return Ok(Arc::clone(object));
             }
             // Whoever loses the race uses the winner's.
-            let _ = self.object.set(Object::memory(0));
+            let _ = self.object.set(Object::memory(0)?);
         }
     }
 
@@ -138,7 +138,7 @@ impl Contents {
         if from.remaining() == 0 {
             return Ok(0);
         }
-        let object = self.object();
+        let object = self.object()?;
         let _writing = self.writing.lock();
         let size = object.size();
         let offset = if how.is_append { size } else { how.offset };
@@ -172,7 +172,7 @@ impl Contents {
         if size == self.size() {
             return Ok(());
         }
-        let object = self.object();
+        let object = self.object()?;
         let _writing = self.writing.lock();
         self.check_seals(if size < object.size() { Seals::SHRINK } else { Seals::GROW })?;
         object.truncate(size)?;
@@ -182,7 +182,7 @@ impl Contents {
 
     fn allocate(&self, shared: &Shared, how: FallocateFlags, offset: u64, len: u64) -> Result<(), Errno> {
         let punches = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let object = self.object();
+        let object = self.object()?;
         let _writing = self.writing.lock();
         if how == punches {
             self.check_seals(Seals::WRITE | Seals::FUTURE_WRITE)?;
@@ -304,7 +304,7 @@ impl File for TmpfsNode {
     }
 
     fn object(&self) -> Result<Arc<Object>, Errno> {
-        Ok(self.contents().map_err(|_| Errno::ENODEV)?.object())
+        self.contents().map_err(|_| Errno::ENODEV)?.object()
     }
 
     fn truncate(&self, size: u64) -> Result<(), Errno> {

@@ -10,6 +10,8 @@ use abi::fcntl::XattrFlags;
 use abi::stat::S_IFMT;
 use abi::time::Timespec;
 use machine::address::PAGE_SIZE;
+use machine::frame::OutOfMemory;
+use machine::heap::{Allowance, try_arc, try_arc_slice, try_box};
 use machine::sync::{Once, Rank, SpinLock};
 
 use super::Shared;
@@ -62,23 +64,45 @@ pub struct TmpfsNode {
     writers: WriterCount,
 }
 
+/// Frames for the nodes of the tree of positions that an entry more may need.
+const ENTRY_FRAMES: usize = 2;
+
+/// The text of a new link, whose inode has been counted.
+fn symlink_text(shared: &Shared, target: &[u8]) -> Result<Arc<[u8]>, OutOfMemory> {
+    try_arc_slice(target).inspect_err(|_| {
+        shared.inodes.fetch_sub(1, Ordering::Relaxed);
+    })
+}
+
 impl TmpfsNode {
-    pub(super) fn new(shared: Arc<Shared>, number: u64, node: NewNode<'_>) -> Arc<Self> {
-        let now = time::now();
+    /// The root of a new file system, which is small and made under an allowance.
+    pub(super) fn root(shared: Arc<Shared>, ownership: Ownership) -> Arc<Self> {
+        let body = Body::Directory(SpinLock::new(Rank::Inode, Entries::default()));
+        Arc::new(Self::with_body(shared, 1, ownership, body, 2))
+    }
+
+    /// A node, which is one of the file system's inodes; when there is no memory for it that is taken back.
+    fn try_new(shared: Arc<Shared>, number: u64, node: NewNode<'_>) -> Result<Arc<Self>, OutOfMemory> {
         let (body, links) = match node.body {
             NewBody::Regular => (Body::Regular(Contents::new()), 1),
             NewBody::Directory => (Body::Directory(SpinLock::new(Rank::Inode, Entries::default())), 2),
-            NewBody::Symlink(target) => (Body::Symlink(Arc::from(target)), 1),
+            NewBody::Symlink(target) => (Body::Symlink(symlink_text(&shared, target)?), 1),
             NewBody::Device(_, device) => (Body::Special(device), 1),
             NewBody::Fifo | NewBody::Socket => (Body::Special(0), 1),
         };
-        Arc::new(Self {
+        // A node that finds no room is dropped, and counts the inode back.
+        try_arc(Self::with_body(shared, number, node.ownership, body, links))
+    }
+
+    fn with_body(shared: Arc<Shared>, number: u64, ownership: Ownership, body: Body, links: u64) -> Self {
+        let now = time::now();
+        Self {
             shared,
             number,
             created: now,
-            mode: AtomicU32::new(node.ownership.mode),
-            uid: AtomicU32::new(node.ownership.uid),
-            gid: AtomicU32::new(node.ownership.gid),
+            mode: AtomicU32::new(ownership.mode),
+            uid: AtomicU32::new(ownership.uid),
+            gid: AtomicU32::new(ownership.gid),
             state: SpinLock::new(Rank::Inode, Changing { links, accessed: now, modified: now, changed: now }),
             body,
             may_be_linked: AtomicBool::new(false),
@@ -86,12 +110,12 @@ impl TmpfsNode {
             attachment: Attachment::new(),
             locks: FileLocks::new(),
             writers: WriterCount::new(),
-        })
+        }
     }
 
     fn new_child(&self, node: NewNode<'_>) -> Result<Arc<Self>, Errno> {
         let number = self.shared.take_inode()?;
-        Ok(Self::new(Arc::clone(&self.shared), number, node))
+        Ok(Self::try_new(Arc::clone(&self.shared), number, node)?)
     }
 
     /// A file of this file system that has no name.
@@ -149,13 +173,13 @@ impl TmpfsNode {
         downcast::<Self>(inode).ok_or(Errno::EXDEV)
     }
 
-    fn extended(&self) -> &SpinLock<Attributes> {
+    fn extended(&self) -> Result<&SpinLock<Attributes>, OutOfMemory> {
         loop {
             if let Some(attributes) = self.attributes.get() {
-                return attributes;
+                return Ok(attributes);
             }
             // Whoever loses the race uses the winner's.
-            let _ = self.attributes.set(Box::new(SpinLock::new(Rank::Inode, Attributes::default())));
+            let _ = self.attributes.set(try_box(SpinLock::new(Rank::Inode, Attributes::default()))?);
         }
     }
 
@@ -234,6 +258,7 @@ impl Inode for TmpfsNode {
     fn create(&self, name: &Arc<[u8]>, node: NewNode<'_>) -> Result<Arc<dyn Inode>, Errno> {
         let entries = self.entries()?;
         let node = self.new_child(node)?;
+        let _allowance = Allowance::of(ENTRY_FRAMES)?;
         {
             let mut entries = entries.lock();
             entries.reserve()?;
@@ -252,6 +277,7 @@ impl Inode for TmpfsNode {
 
     fn link(&self, name: &Arc<[u8]>, target: &Arc<dyn Inode>) -> Result<(), Errno> {
         let target = Self::node_of(target)?;
+        let _allowance = Allowance::of(ENTRY_FRAMES)?;
         {
             let mut state = target.state.lock();
             // A file whose last name has gone gets no new one, unless it was made to get its first so.
@@ -325,6 +351,7 @@ impl Inode for TmpfsNode {
                 if other.is_some() {
                     replaced = new_parent.entries()?.lock().replace(new_name, Arc::clone(&moved));
                 } else {
+                    let _allowance = Allowance::of(ENTRY_FRAMES)?;
                     let mut entries = new_parent.entries()?.lock();
                     entries.reserve()?;
                     entries.insert(Arc::clone(new_name), Arc::clone(&moved));
@@ -394,7 +421,7 @@ impl Inode for TmpfsNode {
         if !self.shared.has_attributes {
             return Err(Errno::EOPNOTSUPP);
         }
-        self.extended().lock().set(name, value, how)?;
+        self.extended()?.lock().set(name, value, how)?;
         self.add_links(0);
         Ok(())
     }
@@ -407,7 +434,7 @@ impl Inode for TmpfsNode {
     }
 
     fn extended_attributes(&self) -> Result<Vec<u8>, Errno> {
-        Ok(self.attributes.get().map(|attributes| attributes.lock().names()).unwrap_or_default())
+        self.attributes.get().map_or(Ok(Vec::new()), |attributes| attributes.lock().names())
     }
 
     fn attachment(&self) -> Option<&Attachment> {

@@ -9,6 +9,7 @@ use abi::fcntl::{AT_FDCWD, AtFlags, RenameFlags};
 use files::credentials::Access;
 use files::{Kind, Lookup, Path};
 use machine::address::UserAddress;
+use machine::heap::Grow;
 use memory::Sink;
 use memory::user::{self, UserSink};
 use zerocopy::{FromBytes, IntoBytes};
@@ -218,7 +219,7 @@ fn read_entries(caller: &Caller, arguments: &Arguments, has_kind_last: bool) -> 
             is_too_small = bytes.is_empty();
             return false;
         }
-        if bytes.try_reserve(len).is_err() {
+        if bytes.try_grow(len).is_err() {
             is_out_of_memory = true;
             return false;
         }
@@ -274,7 +275,7 @@ fn enter(caller: &Caller, place: Path) -> Outcome {
     }
     caller.credentials.check(place.inode().ownership(), Access::EXECUTE)?;
     let directories = caller.place.directories();
-    caller.place.set_directories(Directories { working: place, ..(*directories).clone() });
+    caller.place.set_directories(Directories { working: place, ..(*directories).clone() })?;
     Ok(0)
 }
 
@@ -300,7 +301,7 @@ pub fn chroot(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EPERM);
     }
     let directories = caller.place.directories();
-    caller.place.set_directories(Directories { root: place, ..(*directories).clone() });
+    caller.place.set_directories(Directories { root: place, ..(*directories).clone() })?;
     Ok(0)
 }
 
@@ -308,7 +309,7 @@ pub fn chroot(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 pub fn getcwd(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let directories = caller.place.directories();
     let mut path = directories.working.absolute(&directories.root)?;
-    path.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+    path.try_grow(1)?;
     path.push(0);
     if path.len() > arguments.size(1) {
         return Err(Errno::ERANGE);

@@ -27,13 +27,13 @@ fn install(caller: &Caller, file: Arc<OpenFile>, closes_on_exec: bool) -> Outcom
 
 /// eventfd(2) without flags.
 pub fn eventfd(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    install(caller, files::eventfd::create(arguments.unsigned(0), EventfdFlags::empty()), false)
+    install(caller, files::eventfd::create(arguments.unsigned(0), EventfdFlags::empty())?, false)
 }
 
 /// eventfd2(2).
 pub fn eventfd2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let flags = EventfdFlags::from_bits(arguments.unsigned(1)).ok_or(Errno::EINVAL)?;
-    let file = files::eventfd::create(arguments.unsigned(0), flags);
+    let file = files::eventfd::create(arguments.unsigned(0), flags)?;
     install(caller, file, flags.contains(EventfdFlags::CLOEXEC))
 }
 
@@ -67,7 +67,7 @@ fn signal_descriptor(caller: &Caller, arguments: &Arguments, flags: SignalfdFlag
     }
     let set = SigSet(user::read_value(arguments.address(1))?).difference(SigSet::UNBLOCKABLE);
     if arguments.int(0) == -1 {
-        let file = descriptor::create(set, flags);
+        let file = descriptor::create(set, flags)?;
         return install(caller, file, flags.contains(SignalfdFlags::CLOEXEC));
     }
     descriptor::set(&*caller.descriptors.get_usable(arguments.int(0))?, set)?;
@@ -91,7 +91,7 @@ pub fn epoll_create1(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if flags & !EPOLL_CLOEXEC != 0 {
         return Err(Errno::EINVAL);
     }
-    install(caller, files::epoll::create(), flags != 0)
+    install(caller, files::epoll::create()?, flags != 0)
 }
 
 /// epoll_create(2), whose size must only be positive.
@@ -99,7 +99,7 @@ pub fn epoll_create(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if arguments.int(0) <= 0 {
         return Err(Errno::EINVAL);
     }
-    install(caller, files::epoll::create(), false)
+    install(caller, files::epoll::create()?, false)
 }
 
 /// memfd_create(2).

@@ -176,7 +176,7 @@ pub fn fdatasync(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// sync(2).
 pub fn sync(caller: &mut Caller, _: &Arguments) -> Outcome {
-    for mount in caller.place.directories().namespace.mounts() {
+    for mount in caller.place.directories().namespace.mounts()? {
         // sync(2) has no way to tell.
         let _ = mount.superblock().file_system().sync();
     }

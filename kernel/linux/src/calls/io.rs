@@ -8,6 +8,7 @@ use abi::signal::Signal;
 use abi::signal::info::{SI_USER, SigInfo};
 use files::{OpenFile, Seek};
 use machine::address::{USER_END, UserAddress};
+use machine::heap::Grow;
 use memory::user::{self, UserSink, UserSource};
 use memory::{Sink, Source};
 
@@ -32,7 +33,7 @@ pub fn segments(address: UserAddress, count: u32) -> Result<Vec<(UserAddress, us
     }
     let vector: Vec<Iovec> = user::read_array(address, count)?;
     let mut ranges = Vec::new();
-    ranges.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    ranges.try_grow_exact(count)?;
     let mut left = MAX_TRANSFER;
     for segment in &vector {
         let (base, len) = (UserAddress(segment.iov_base as usize), segment.iov_len as usize);

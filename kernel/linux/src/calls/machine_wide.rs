@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use machine::address::UserAddress;
 use machine::clock;
 use machine::frame::{self, Owner};
+use machine::heap::{Grow, try_format};
 use machine::sync::atomic::{AtomicU64, Ordering};
 use memory::user;
 
@@ -142,15 +143,20 @@ fn log_text(mut first: u64, most: usize) -> Result<Vec<u8>, Errno> {
     let copy = |entry: &kernel_log::Entry<'_>| {
         let seconds = entry.time_ns / 1_000_000_000;
         let microseconds = entry.time_ns / 1000 % 1_000_000;
-        let mut line = alloc::format!("<{}>[{seconds:5}.{microseconds:06}] ", entry.priority).into_bytes();
-        line.extend_from_slice(entry.text);
-        line.push(b'\n');
+        let head = try_format(format_args!("<{}>[{seconds:5}.{microseconds:06}] ", entry.priority));
+        let line = head.and_then(|head| {
+            let mut line = head.into_bytes();
+            line.try_extend(entry.text)?;
+            line.try_push(b'\n')?;
+            Ok(line)
+        });
         (entry.sequence, line)
     };
     while let Some((sequence, line)) = kernel_log::with(first, copy) {
         first = sequence + 1;
+        let line = line?;
         total += line.len();
-        lines.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        lines.try_grow(1)?;
         lines.push_back(line);
         while total > most {
             let Some(oldest) = lines.pop_front() else { break };
@@ -158,7 +164,7 @@ fn log_text(mut first: u64, most: usize) -> Result<Vec<u8>, Errno> {
         }
     }
     let mut text = Vec::new();
-    text.try_reserve_exact(total).map_err(|_| Errno::ENOMEM)?;
+    text.try_grow_exact(total)?;
     lines.iter().for_each(|line| text.extend_from_slice(line));
     Ok(text)
 }

@@ -6,6 +6,7 @@ use abi::mman::{MAP_TYPE, MLOCK_ONFAULT, MapFlags, MlockallFlags, MremapFlags, M
 use abi::system::Personality;
 use alloc::sync::Arc;
 use machine::address::{UserAddress, page_ceil};
+use machine::heap::Allowance;
 use machine::sync::atomic::Ordering;
 use memory::{Backing, MapKind, MappedFile, Protection, user};
 
@@ -46,7 +47,7 @@ fn file_backing(
         return Err(Errno::EPERM);
     }
     let root = caller.place.directories().root.clone();
-    let mapped: Arc<dyn MappedFile> = MappedPath::new(file.path().clone(), root);
+    let mapped: Arc<dyn MappedFile> = MappedPath::new(file.path().clone(), root)?;
     Ok(Backing::Object { object: file.object()?, offset_bytes: offset, file: Some(mapped), may_write })
 }
 
@@ -188,11 +189,13 @@ pub fn mincore(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 }
 
 /// Waits until every processor has been in a switch, idle or at the entry to a program: each of these orders what came before with what comes after.
-fn pass_all_processors() {
-    let passed = Completion::new();
+fn pass_all_processors() -> Result<(), Errno> {
+    let passed = Completion::new()?;
     let told = passed.clone();
+    let _allowance = Allowance::of(1)?;
     machine::sync::rcu_defer(move || told.complete());
     passed.wait_patiently();
+    Ok(())
 }
 
 /// membarrier(2): every processor that runs a thread of the process executes a full barrier before the call returns.
@@ -219,7 +222,7 @@ pub fn membarrier(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             Err(Errno::EPERM)
         }
         MEMBARRIER_CMD_GLOBAL | MEMBARRIER_CMD_GLOBAL_EXPEDITED | MEMBARRIER_CMD_PRIVATE_EXPEDITED => {
-            pass_all_processors();
+            pass_all_processors()?;
             Ok(0)
         }
         _ => Err(Errno::EINVAL),

@@ -69,7 +69,7 @@ pub fn pivot_root(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     directories.namespace.relocate(&root.mount, old)?;
     directories.namespace.relocate(&new.mount, above)?;
     let working = if directories.working == *root { new.clone() } else { directories.working.clone() };
-    caller.place.set_directories(Directories { root: new, working, ..(*directories).clone() });
+    caller.place.set_directories(Directories { root: new, working, ..(*directories).clone() })?;
     Ok(0)
 }
 

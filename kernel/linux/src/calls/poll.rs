@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use files::OpenFile;
 use machine::address::UserAddress;
 use machine::clock;
+use machine::heap::Grow;
 use memory::user;
 use threads::poll::{AddError, Events, Interest, Pollable, Waiter};
 use threads::{Wait, WaitError};
@@ -31,12 +32,12 @@ fn look<T>(
 ) -> Outcome {
     // Kept open while they are watched, whoever closes them.
     let mut files: Vec<Option<Arc<OpenFile>>> = Vec::new();
-    files.try_reserve_exact(entries.len()).map_err(|_| Errno::ENOMEM)?;
+    files.try_grow_exact(entries.len())?;
     for entry in entries.iter() {
         files.push(wanted(entry).and_then(|(descriptor, _)| caller.descriptors.get_usable(descriptor).ok()));
     }
     let is_patient = deadline_ns.is_none_or(|deadline_ns| deadline_ns > 0);
-    let mut waiter = Waiter::new();
+    let mut waiter = Waiter::new()?;
     let mut subscribes = is_patient;
     loop {
         let mut count = 0;
@@ -181,7 +182,7 @@ fn select_descriptors(
         let wanted = [has(&given[0], descriptor), has(&given[1], descriptor), has(&given[2], descriptor)];
         if wanted != [false; 3] {
             caller.descriptors.get_usable(descriptor as i32)?;
-            entries.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            entries.try_grow(1)?;
             entries.push(Selected { descriptor, wanted, found: Events::empty() });
         }
     }

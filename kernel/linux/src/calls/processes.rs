@@ -11,6 +11,7 @@ use abi::time::Tms;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use files::Credentials;
+use machine::heap::try_arc;
 use machine::sync::atomic::Ordering;
 use memory::user;
 use zerocopy::IntoBytes;
@@ -220,7 +221,7 @@ pub fn setpgid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     }
     let group = match caller.process.namespaces.pids.group(id) {
         Some(group) if Arc::ptr_eq(group.session(), &session) => group,
-        None if id == target.pid() => Group::new(id, &session),
+        None if id == target.pid() => Group::new(id, &session)?,
         _ => return Err(Errno::EPERM),
     };
     target.set_group(&group)?;
@@ -234,8 +235,8 @@ pub fn setsid(caller: &mut Caller, _: &Arguments) -> Outcome {
     if process.group().id() == pid || process.namespaces.pids.group(pid).is_some() {
         return Err(Errno::EPERM);
     }
-    let session = Session::new(&process.namespaces.pids, process);
-    let group = Group::new(pid, &session);
+    let session = Session::new(&process.namespaces.pids, process)?;
+    let group = Group::new(pid, &session)?;
     process.set_group(&group)?;
     Ok(pid as usize)
 }
@@ -290,7 +291,7 @@ fn set_limit(caller: &Caller, target: &Arc<Process>, resource: u32, new: Rlimit6
     }
     target.limits.set(resource, new);
     if resource == RLIMIT_CPU {
-        target.timers.watch_processor_limit(target);
+        target.timers.watch_processor_limit(target)?;
     }
     if let Some(program) = target.program() {
         program.space().set_limits(crate::exec::space_limits(&target.limits, &caller.credentials));
@@ -418,12 +419,12 @@ pub fn prctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         }
         PR_SET_KEEPCAPS => {
             let new = identity::keep_capabilities(&caller.credentials, value)?;
-            caller.set_credentials(new);
+            caller.set_credentials(try_arc(new)?);
         }
         PR_GET_SECUREBITS => return Ok(caller.credentials.secure_bits as usize),
         PR_SET_SECUREBITS => {
             let new = identity::set_secure_bits(&caller.credentials, value)?;
-            caller.set_credentials(new);
+            caller.set_credentials(try_arc(new)?);
         }
         PR_CAP_AMBIENT => return ambient(caller, arguments),
         PR_GET_AUXV => return auxiliary_vector(caller, arguments),
@@ -452,7 +453,7 @@ fn ambient(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             return Err(Errno::EINVAL);
         }
         let none = files::credentials::Capabilities::NONE;
-        caller.set_credentials(Credentials { ambient: none, ..(*caller.credentials).clone() });
+        caller.set_credentials(try_arc(Credentials { ambient: none, ..(*caller.credentials).clone() })?);
         return Ok(0);
     }
     if has_more || capability > u64::from(abi::capability::CAP_LAST_CAP) {
@@ -464,7 +465,7 @@ fn ambient(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         PR_CAP_AMBIENT_RAISE | PR_CAP_AMBIENT_LOWER => {
             let raises = operation == PR_CAP_AMBIENT_RAISE;
             let new = identity::change_ambient(&caller.credentials, capability, raises)?;
-            caller.set_credentials(new);
+            caller.set_credentials(try_arc(new)?);
             Ok(0)
         }
         _ => Err(Errno::EINVAL),
@@ -496,7 +497,7 @@ fn drop_bounding(caller: &mut Caller, capability: u64) -> Result<(), Errno> {
     }
     let mut new = (*caller.credentials).clone();
     new.bounding.0 &= !(1 << capability);
-    caller.set_credentials(new);
+    caller.set_credentials(try_arc(new)?);
     Ok(())
 }
 
@@ -536,7 +537,7 @@ pub fn unshare(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         super::descriptors::unshare(caller)?;
     }
     if flags.contains(CloneFlags::FS) {
-        let own = caller.place.duplicate();
+        let own = caller.place.duplicate()?;
         drop(caller.task.set_place(Some(own.clone())));
         caller.place = own;
     }

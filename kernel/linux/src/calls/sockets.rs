@@ -11,6 +11,7 @@ use files::OpenFile;
 use files::socket::unix::{self, UnixKind};
 use files::socket::{Message, Received, Shutdown, Socket, SocketCaller};
 use machine::address::UserAddress;
+use machine::heap::Grow;
 use memory::user::{self, UserSink, UserSource};
 use memory::{Sink, Source};
 use zerocopy::IntoBytes;
@@ -72,7 +73,7 @@ fn set_up(file: &OpenFile, flags: SocketFlags) -> bool {
 pub fn socket(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let (kind, flags) = wanted(arguments.unsigned(0), arguments.unsigned(1), arguments.unsigned(2))?;
     let identity = with_caller(caller, |who| who.identity());
-    let file = unix::create(kind, &caller.process.namespaces.sockets, identity);
+    let file = unix::create(kind, &caller.process.namespaces.sockets, identity)?;
     let closes_on_exec = set_up(&file, flags);
     let limit = caller.process.limits.descriptors();
     Ok(caller.descriptors.insert(file, closes_on_exec, 0, limit)? as usize)
@@ -87,7 +88,7 @@ pub fn socketpair(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let [first_number, second_number] = numbers;
     user::write_value(arguments.address(3), &[first_number.number(), second_number.number()])?;
     let identity = with_caller(caller, |who| who.identity());
-    let (first, second) = unix::create_pair(kind, &caller.process.namespaces.sockets, identity);
+    let (first, second) = unix::create_pair(kind, &caller.process.namespaces.sockets, identity)?;
     let closes_on_exec = set_up(&first, flags);
     set_up(&second, flags);
     first_number.fill(first, closes_on_exec);
@@ -161,7 +162,7 @@ pub fn accept4(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// getsockname(2).
 pub fn getsockname(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = find(caller, arguments.int(0))?;
-    let address = socket_of(&file)?.local_address();
+    let address = socket_of(&file)?.local_address()?;
     write_address(&address, Some(arguments.address(1)), Some(arguments.address(2)))?;
     Ok(0)
 }
@@ -271,7 +272,7 @@ fn read_control(caller: &Caller, header: &Msghdr, message: &mut Message<'_>) -> 
                     if message.rights.len() >= SCM_MAX_FD {
                         return Err(Errno::EINVAL);
                     }
-                    message.rights.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                    message.rights.try_grow(1)?;
                     message.rights.push(caller.descriptors.get(number)?);
                 }
             }
@@ -340,7 +341,7 @@ impl Control {
             self.is_cut = true;
             return Ok(());
         }
-        self.bytes.try_reserve(whole + 8).map_err(|_| Errno::ENOMEM)?;
+        self.bytes.try_grow(whole + 8)?;
         let head = Cmsghdr { cmsg_len: whole as u64, cmsg_level: SOL_SOCKET, cmsg_type: kind };
         self.bytes.extend_from_slice(head.as_bytes());
         self.bytes.extend_from_slice(data);
@@ -366,6 +367,8 @@ fn write_control(
     let closes_on_exec = flags.contains(MessageFlags::CMSG_CLOEXEC);
     let limit = caller.process.limits.descriptors();
     let mut numbers: Vec<u8> = Vec::new();
+    // Where the numbers find no room, the files are closed, and the message says that some are missing.
+    let free = if numbers.try_grow(received.rights.len() * size_of::<i32>()).is_ok() { free } else { 0 };
     for (index, file) in received.rights.into_iter().enumerate() {
         let number =
             if index < free { caller.descriptors.insert(file, closes_on_exec, 0, limit).ok() } else { None };

@@ -22,7 +22,7 @@ fn make_pipe(caller: &Caller, address: UserAddress, flags: u32) -> Outcome {
     let read_number = caller.descriptors.reserve(0, limit)?;
     let write_number = caller.descriptors.reserve(0, limit)?;
     let who = &caller.credentials;
-    let (read_end, write_end) = files::pipe::create(flags - OpenFlags::CLOEXEC, who.fsuid, who.fsgid);
+    let (read_end, write_end) = files::pipe::create(flags - OpenFlags::CLOEXEC, who.fsuid, who.fsgid)?;
     // Written before the descriptors exist, so that a wild address leaves nothing open.
     user::write_value(address, &[read_number.number(), write_number.number()])?;
     read_number.fill(read_end, closes_on_exec);

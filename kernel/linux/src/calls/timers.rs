@@ -23,7 +23,7 @@ fn interval_timer(caller: &Caller, which: i32) -> Result<&Arc<Alarm>, Errno> {
         ITIMER_PROF => Interval::Profiling,
         _ => return Err(Errno::EINVAL),
     };
-    Ok(caller.process.timers.interval(&caller.process, which))
+    Ok(caller.process.timers.interval(&caller.process, which)?)
 }
 
 fn to_itimerval((left_ns, interval_ns): (u64, u64)) -> Itimerval {

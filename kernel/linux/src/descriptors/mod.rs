@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 use abi::Errno;
 use files::OpenFile;
 use files::locks::LockOwner;
+use machine::heap::Grow;
 use machine::sync::atomic::{AtomicU64, Ordering};
 use machine::sync::{Rank, SpinLock};
 
@@ -150,7 +151,7 @@ impl Descriptors {
     pub fn numbers(&self) -> Result<Vec<usize>, Errno> {
         let mut numbers = Vec::new();
         let count = self.table.lock().count();
-        numbers.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+        numbers.try_grow_exact(count)?;
         numbers.extend(self.table.lock().numbers(0, usize::MAX).take(count));
         Ok(numbers)
     }

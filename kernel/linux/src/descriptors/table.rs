@@ -5,6 +5,7 @@
 
 use abi::Errno;
 use alloc::vec::Vec;
+use machine::heap::Grow;
 
 const BITS: usize = u64::BITS as usize;
 
@@ -209,9 +210,9 @@ impl<T: Clone> Table<T> {
         }
         let words = len.max(self.slots.len() * 2).div_ceil(BITS);
         let above = words.div_ceil(BITS);
-        self.taken.try_reserve(words - self.taken.len()).map_err(|_| Errno::ENOMEM)?;
-        self.full.try_reserve(above - self.full.len().min(above)).map_err(|_| Errno::ENOMEM)?;
-        self.slots.try_reserve(words * BITS - self.slots.len()).map_err(|_| Errno::ENOMEM)?;
+        self.taken.try_grow(words - self.taken.len())?;
+        self.full.try_grow(above - self.full.len().min(above))?;
+        self.slots.try_grow(words * BITS - self.slots.len())?;
         self.taken.resize(words, 0);
         self.full.resize(above, 0);
         self.slots.resize_with(words * BITS, || None);

@@ -13,6 +13,8 @@ use abi::time::USER_HZ;
 use files::{Credentials, File, Lookup, Path};
 use formats::elf::{self, Header, Image, Kind, Segment, SegmentFlags};
 use machine::address::{PAGE_SIZE, USER_END, UserAddress, page_ceil};
+use machine::frame::OutOfMemory;
+use machine::heap::{Grow, try_arc};
 use machine::sync::atomic::Ordering;
 use memory::{AddressSpace, Backing, KernelSink, MapKind, MappedFile, Protection, Sink};
 
@@ -56,8 +58,8 @@ pub struct MappedPath {
 
 impl MappedPath {
     /// The file at `path`, named as seen from `root`.
-    pub fn new(path: Path, root: Path) -> Arc<Self> {
-        Arc::new(Self { path, root })
+    pub fn new(path: Path, root: Path) -> Result<Arc<Self>, OutOfMemory> {
+        try_arc(Self { path, root })
     }
 }
 
@@ -67,7 +69,7 @@ impl MappedFile for MappedPath {
         (metadata.device, metadata.inode)
     }
 
-    fn name(&self) -> Vec<u8> {
+    fn name(&self) -> Result<Vec<u8>, Errno> {
         self.path.display(&self.root)
     }
 }
@@ -90,6 +92,12 @@ pub enum LoadError {
     Broken,
 }
 
+impl From<OutOfMemory> for LoadError {
+    fn from(error: OutOfMemory) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
 impl From<Errno> for LoadError {
     fn from(error: Errno) -> Self {
         Self::Refused(error)
@@ -108,7 +116,7 @@ fn not_mapped(error: Errno) -> LoadError {
 /// The program headers of a file: ENOEXEC when they are not there.
 fn read_table(file: &Arc<dyn File>, header: &Header) -> Result<Vec<u8>, Errno> {
     let mut table = Vec::new();
-    table.try_reserve_exact(header.program_headers_length()).map_err(|_| Errno::ENOMEM)?;
+    table.try_grow_exact(header.program_headers_length())?;
     table.resize(header.program_headers_length(), 0);
     let len = read_at(file, header.program_headers_offset, &mut table)?;
     if len == table.len() { Ok(table) } else { Err(Errno::ENOEXEC) }
@@ -118,7 +126,7 @@ fn read_table(file: &Arc<dyn File>, header: &Header) -> Result<Vec<u8>, Errno> {
 fn interpreter_path(file: &Arc<dyn File>, image: &Image<'_>) -> Result<Option<Vec<u8>>, Errno> {
     let Some((offset, len)) = image.interpreter else { return Ok(None) };
     let mut path = Vec::new();
-    path.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
+    path.try_grow_exact(len)?;
     path.resize(len, 0);
     if read_at(file, offset, &mut path)? != len {
         return Err(Errno::EIO);
@@ -157,7 +165,7 @@ pub fn load(
         Kind::Fixed => 0,
         Kind::Relocatable => bias_at(layout.program_base as u64, &image)?,
     };
-    let mapped = MappedPath::new(executable.path.clone(), root.clone());
+    let mapped = MappedPath::new(executable.path.clone(), root.clone())?;
     map_image(&space, executable, &image, bias, &mapped)?;
     space.set_heap_start(UserAddress(image.end.wrapping_add(bias) as usize));
 
@@ -182,7 +190,7 @@ pub fn load(
         stack_protection
     })?;
     let vdso = vdso::map(&space)?;
-    let auxiliary = auxiliary(caller, &image, bias, program_entry, interpreter_base, vdso, start);
+    let auxiliary = auxiliary(caller, &image, bias, program_entry, interpreter_base, vdso, start)?;
     let strings = Strings {
         path: start.path,
         arguments: &start.lists.arguments,
@@ -245,7 +253,7 @@ fn load_interpreter(
             bias_at(found.0 as u64, &image)?
         }
     };
-    let mapped = MappedPath::new(executable.path.clone(), root.clone());
+    let mapped = MappedPath::new(executable.path.clone(), root.clone())?;
     map_image(space, executable, &image, bias, &mapped)?;
     Ok((header.entry.wrapping_add(bias), bias))
 }
@@ -335,6 +343,9 @@ fn signal_frame_len(caller: &mut Caller) -> u64 {
     ((size_of::<RtSigFrame>() + extended + 64 + 8).next_multiple_of(16)) as u64
 }
 
+/// More entries than [`auxiliary`] makes.
+const AUXILIARY_MAX: usize = 32;
+
 fn auxiliary(
     caller: &mut Caller,
     image: &Image<'_>,
@@ -343,8 +354,9 @@ fn auxiliary(
     interpreter_base: Option<u64>,
     vdso: Option<u64>,
     start: &Start<'_>,
-) -> Vec<AuxEntry> {
+) -> Result<Vec<AuxEntry>, OutOfMemory> {
     let mut vector = Vec::new();
+    vector.try_grow(AUXILIARY_MAX)?;
     let mut add = |kind, value| vector.push(AuxEntry { kind, value });
     let who = start.credentials;
     if let Some(vdso) = vdso {
@@ -370,5 +382,5 @@ fn auxiliary(
     add(AT_HWCAP2, 0);
     add(AT_RSEQ_FEATURE_SIZE, abi::rseq::RSEQ_FEATURE_SIZE);
     add(AT_RSEQ_ALIGN, abi::rseq::RSEQ_ALIGN);
-    vector
+    Ok(vector)
 }

@@ -27,6 +27,7 @@ use files::credentials::Access;
 use files::inode::Opening;
 use files::{Credentials, File, Kind, Lookup, Path};
 use machine::address::UserAddress;
+use machine::heap::{Allowance, try_to_vec};
 use machine::sync::atomic::Ordering;
 use machine::sync::{Rank, SpinLock};
 use memory::Limits as SpaceLimits;
@@ -89,7 +90,7 @@ pub fn execute_kernel(
 ) -> Result<(), Errno> {
     let limit = strings::limit_bytes(caller.process.limits.soft(RLIMIT_STACK));
     let executable = open(caller, calls::look_up(caller, abi::fcntl::AT_FDCWD, path, Lookup::FOLLOW)?)?;
-    execute_found(caller, executable, path.to_vec(), Lists { arguments, environment }, limit)?;
+    execute_found(caller, executable, try_to_vec(path)?, Lists { arguments, environment }, limit)?;
     Ok(())
 }
 
@@ -128,7 +129,7 @@ fn execute_found(
     mut lists: Lists,
     limit: usize,
 ) -> Result<usize, Errno> {
-    let mut interpreted = path.clone();
+    let mut interpreted = try_to_vec(&path)?;
     let mut head = [0; script::HEAD_LEN];
     let mut len;
     let mut scripts = 0;
@@ -141,7 +142,7 @@ fn execute_found(
         }
         let interpreter = parsed?;
         lists.interpret(interpreter.path, interpreter.argument, &interpreted)?;
-        interpreted = interpreter.path.to_vec();
+        interpreted = try_to_vec(interpreter.path)?;
         let found = calls::look_up(caller, abi::fcntl::AT_FDCWD, interpreter.path, Lookup::FOLLOW)?;
         executable = open(caller, found)?;
     }
@@ -166,6 +167,8 @@ fn execute_found(
         }
     };
 
+    // What follows cannot be taken back: what it makes has its memory now.
+    let _allowance = Allowance::of(COMMIT_FRAMES)?;
     end_other_threads(caller)?;
     let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     commit(caller, loaded, running, credentials, is_secure, name);
@@ -205,7 +208,10 @@ fn end_other_threads(caller: &mut Caller) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The new program takes the old one's place. Nothing here can fail.
+/// Frames for the program's own objects and its signal actions.
+const COMMIT_FRAMES: usize = 2;
+
+/// The new program takes the old one's place, with an allowance. Nothing here can fail.
 fn commit(
     caller: &mut Caller,
     loaded: Loaded,
@@ -242,7 +248,7 @@ fn commit(
     if is_secure {
         process.parent_death_signal.store(0, Ordering::Relaxed);
     }
-    caller.set_credentials(credentials);
+    caller.set_credentials(Arc::new(credentials));
     caller.alternate_stack = SigAltStack::DISABLED;
     caller.sequence = None;
     caller.restart = None;

@@ -14,6 +14,7 @@
 use abi::Errno;
 use abi::auxv::{AT_EXECFN, AT_NULL, AT_PLATFORM, AT_RANDOM, AuxEntry};
 use alloc::vec::Vec;
+use machine::heap::Grow;
 use zerocopy::IntoBytes;
 
 /// Arguments and environment: strings without their final NUL.
@@ -67,7 +68,7 @@ pub fn build(
     let random_at = platform.checked_sub(random.len() as u64).ok_or(Errno::E2BIG)? & !15;
 
     let mut vector = Vec::new();
-    vector.try_reserve(auxiliary.len() + 4).map_err(|_| Errno::ENOMEM)?;
+    vector.try_grow(auxiliary.len() + 4)?;
     vector.extend_from_slice(auxiliary);
     vector.push(AuxEntry { kind: AT_RANDOM, value: random_at });
     vector.push(AuxEntry { kind: AT_EXECFN, value: text_start + path as u64 });
@@ -79,7 +80,7 @@ pub fn build(
     let stack_pointer = random_at.checked_sub(tables).ok_or(Errno::E2BIG)? & !15;
 
     let mut image = Text { bytes: Vec::new() };
-    image.bytes.try_reserve_exact((top - stack_pointer) as usize).map_err(|_| Errno::ENOMEM)?;
+    image.bytes.try_grow_exact((top - stack_pointer) as usize)?;
     image.word(strings.arguments.len() as u64)?;
     for offsets in [&argument_offsets, &environment_offsets] {
         for &offset in offsets {
@@ -113,7 +114,7 @@ struct Text {
 
 impl Text {
     fn extend(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        self.bytes.try_reserve(bytes.len()).map_err(|_| Errno::ENOMEM)?;
+        self.bytes.try_grow(bytes.len())?;
         self.bytes.extend_from_slice(bytes);
         Ok(())
     }
@@ -124,7 +125,7 @@ impl Text {
 
     fn pad_to(&mut self, len: usize) -> Result<(), Errno> {
         let missing = len.saturating_sub(self.bytes.len());
-        self.bytes.try_reserve(missing).map_err(|_| Errno::ENOMEM)?;
+        self.bytes.try_grow(missing)?;
         self.bytes.resize(self.bytes.len() + missing, 0);
         Ok(())
     }
@@ -139,7 +140,7 @@ impl Text {
 
     fn push_all(&mut self, list: &[Vec<u8>]) -> Result<Vec<usize>, Errno> {
         let mut offsets = Vec::new();
-        offsets.try_reserve_exact(list.len()).map_err(|_| Errno::ENOMEM)?;
+        offsets.try_grow_exact(list.len())?;
         for text in list {
             offsets.push(self.push(text)?);
         }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use machine::address::UserAddress;
+use machine::heap::{Grow, try_to_vec};
 use memory::user;
 
 use super::stack::{self, Strings};
@@ -47,7 +48,7 @@ impl Lists {
         let environment = read_list(environment, environment_count, &mut left)?;
         let mut arguments = read_list(arguments, argument_count, &mut left)?;
         if arguments.is_empty() {
-            arguments.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            arguments.try_grow(1)?;
             arguments.push(Vec::new());
         }
         Ok(Self { arguments, environment })
@@ -61,10 +62,12 @@ impl Lists {
         script: &[u8],
     ) -> Result<(), Errno> {
         let mut front = Vec::new();
-        front.try_reserve(self.arguments.len() + 3).map_err(|_| Errno::ENOMEM)?;
-        front.push(interpreter.to_vec());
-        front.extend(argument.map(<[u8]>::to_vec));
-        front.push(script.to_vec());
+        front.try_grow(self.arguments.len() + 3)?;
+        front.push(try_to_vec(interpreter)?);
+        if let Some(argument) = argument {
+            front.push(try_to_vec(argument)?);
+        }
+        front.push(try_to_vec(script)?);
         front.extend(self.arguments.drain(..).skip(1));
         self.arguments = front;
         Ok(())
@@ -97,7 +100,7 @@ fn count(list: UserAddress, most: usize) -> Result<usize, Errno> {
 /// Reads the strings of a list, and takes them and their NULs off what is `left`.
 fn read_list(list: UserAddress, count: usize, left: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
     let mut strings = Vec::new();
-    strings.try_reserve_exact(count).map_err(|_| Errno::ENOMEM)?;
+    strings.try_grow_exact(count)?;
     for index in (0..count).rev() {
         let pointer: u64 = user::read_value(place(list, index)?)?;
         let string = user::read_string(UserAddress(pointer as usize), STRING_MAX)

@@ -15,6 +15,7 @@ use abi::mman::MapFlags;
 use formats::elf::shared::{Function, SharedObject};
 use machine::address::{PAGE_SIZE, UserAddress};
 use machine::frame::{Frame, Owner};
+use machine::heap::try_to_vec;
 use machine::sync::Once;
 use machine::vdso::{CODE_OFFSET, Vdso};
 use memory::{AddressSpace, Backing, MapKind, MappedFile, Object, Protection};
@@ -89,8 +90,8 @@ impl MappedFile for Part {
         (0, 0)
     }
 
-    fn name(&self) -> Vec<u8> {
-        self.0.to_vec()
+    fn name(&self) -> Result<Vec<u8>, Errno> {
+        Ok(try_to_vec(self.0)?)
     }
 }
 

@@ -26,12 +26,15 @@ fn line(area: &AreaReport, text: &mut Text) {
         abi::stat::device_major(device),
         abi::stat::device_minor(device),
     );
-    if !area.name.is_empty() {
-        // Names begin in the same column.
-        while text.bytes().len() - start < 73 {
-            text.push(b" ");
+    match &area.name {
+        Ok(name) if name.is_empty() => {}
+        Ok(name) => {
+            // Names begin in the same column.
+            let missing = (start + 73).saturating_sub(text.bytes().len());
+            put!(text, "{:missing$}", "");
+            text.push(name);
         }
-        text.push(&area.name);
+        Err(error) => text.fail(*error),
     }
     text.push(b"\n");
 }

@@ -1,14 +1,13 @@
 //! What a process is and does, as stat, statm and status tell (proc(5)).
 
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use abi::sched::WaitStatus;
 use files::pseudo::Text;
 use machine::address::PAGE_SIZE;
 use machine::sync::atomic::Ordering;
 use memory::Statistics;
-use threads::{Policy, State};
+use threads::{Name, Policy, State};
 
 use super::put;
 use crate::process::account::ticks;
@@ -35,7 +34,7 @@ impl Subject {
     }
 
     /// The name, at most 15 bytes.
-    pub fn name(&self) -> Vec<u8> {
+    pub fn name(&self) -> Name {
         match &self.task {
             Some(task) => task.name(),
             None => self.process.last_name.get().cloned().unwrap_or_default(),
@@ -181,7 +180,7 @@ pub fn status(subject: &Subject, text: &mut Text) {
         let size =
             task.descriptors().and_then(|table| table.numbers().ok()).map_or(0, |numbers| numbers.len());
         put!(text, "FDSize:\t{}\nGroups:\t", size.next_multiple_of(64));
-        for group in &*who.groups {
+        for group in who.groups.iter() {
             put!(text, "{group} ");
         }
     } else {

@@ -1,30 +1,57 @@
 //! The few files of /sys that programs look for: how many processors there are, and which clock.
 
+use abi::Errno;
 use files::pseudo::{Node, Text, Tree};
+use machine::failure::{self, Plan};
 use machine::sync::atomic::{AtomicBool, Ordering};
-use machine::{clock, cpu, frame};
+use machine::{clock, cpu};
 
 use super::put;
 
 static OFFERS_FAILURES: AtomicBool = AtomicBool::new(false);
 
-/// Shows /sys/kernel/debug/fail_frame in what is mounted from now on: for tests, which have allocations fail by it.
+/// Shows /sys/kernel/debug/fail and heap in what is mounted from now on: for tests, which have requests for memory fail by it.
 pub fn offer_failures() {
+    // Whose requests fail: those of threads that asked for it and their descendants, and of the kernel's own threads.
+    failure::set_subject(|| threads::try_current().is_none_or(|thread| thread.fails()));
     OFFERS_FAILURES.store(true, Ordering::Relaxed);
 }
 
-/// A number that is written to it is how many allocations of a frame go well before one fails, anything else takes that back; it says whether the failure is still to come.
-fn fail_frame() -> Node {
+/// How requests fail: `after N`, `one in N from SEED`, `off`; and `mine` and `not mine` for those of the writing thread and whom it makes.
+/// It says how many have failed since there was an order.
+fn fail() -> Node {
     let shown = |text: &mut Text| {
-        put!(text, "{}\n", if frame::failure_is_pending() { "pending" } else { "none" });
+        put!(text, "{}\n", failure::refused());
         Ok(())
     };
     Node::setting(shown, |bytes| {
-        let number = core::str::from_utf8(bytes).ok().and_then(|text| text.trim().parse().ok());
-        frame::fail_after(number);
+        let text = core::str::from_utf8(bytes).map_err(|_| Errno::EINVAL)?;
+        let mut words = text.split_ascii_whitespace();
+        let number = |word: Option<&str>| word.and_then(|word| word.parse::<u32>().ok()).ok_or(Errno::EINVAL);
+        match (words.next(), words.next()) {
+            (Some("off"), None) => failure::plan(Plan::Never),
+            (Some("after"), count) => failure::plan(Plan::After(number(count)?)),
+            (Some("one"), Some("in")) => {
+                let count = number(words.next())?;
+                let seed = number(words.nth(1))?;
+                failure::plan(Plan::OneIn(count, seed.into()));
+            }
+            (Some("mine"), None) => threads::current().set_fails(true),
+            (Some("not"), Some("mine")) => threads::current().set_fails(false),
+            _ => return Err(Errno::EINVAL),
+        }
         Ok(())
     })
     .permissions(0o600)
+}
+
+/// Bytes that the kernel's heap has given out, exactly.
+fn heap() -> Node {
+    Node::text(|text| {
+        machine::heap::trim();
+        put!(text, "{}\n", machine::heap::used_bytes());
+        Ok(())
+    })
 }
 
 /// Registers everything.
@@ -66,7 +93,9 @@ pub fn register(root: &Tree) {
     }
     let kernel = root.add_directory("kernel");
     if OFFERS_FAILURES.load(Ordering::Relaxed) {
-        kernel.add_directory("debug").add("fail_frame", fail_frame());
+        let debug = kernel.add_directory("debug");
+        debug.add("fail", fail());
+        debug.add("heap", heap());
     }
     root.add_directory("fs").add_directory("cgroup");
     root.add_directory("class");

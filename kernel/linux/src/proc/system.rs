@@ -1,5 +1,6 @@
 //! The machine as a whole in /proc: memory, processors, load, mounts, devices.
 
+use abi::Errno;
 use alloc::string::String;
 use alloc::sync::Arc;
 
@@ -253,35 +254,39 @@ fn directories(subject: &Subject) -> Option<Arc<Directories>> {
     Some(task.place()?.directories())
 }
 
-/// The mounts that a process sees, each with its place as seen from its root.
-fn each_mount(subject: &Subject, mut visit: impl FnMut(&Arc<Mount>, &[u8])) {
+/// Tells of the mounts that a process sees, each with its place as seen from its root.
+fn each_mount(subject: &Subject, text: &mut Text, tell: impl Fn(&mut Text, &Arc<Mount>, &[u8])) {
     let Some(directories) = directories(subject) else { return };
-    for mount in directories.namespace.mounts() {
-        let root = Path { mount: mount.clone(), dentry: mount.root().clone() };
-        let place = root.display(&directories.root);
-        visit(&mount, &escape(&place));
+    let all = directories.namespace.mounts().map_err(Errno::from);
+    let outcome = all.and_then(|mounts| {
+        mounts.iter().try_for_each(|mount| {
+            let root = Path { mount: mount.clone(), dentry: mount.root().clone() };
+            tell(text, mount, &root.display(&directories.root)?);
+            Ok(())
+        })
+    });
+    if let Err(error) = outcome {
+        text.fail(error);
     }
 }
 
 /// Spaces and their like as octal numbers, as in mtab (fstab(5)).
-fn escape(name: &[u8]) -> alloc::vec::Vec<u8> {
-    let mut escaped = Text::default();
+fn push_escaped(text: &mut Text, name: &[u8]) {
     for &byte in name {
         if matches!(byte, b' ' | b'\t' | b'\n' | b'\\' | b'#') {
-            put!(&mut escaped, "\\{byte:03o}");
+            put!(text, "\\{byte:03o}");
         } else {
-            escaped.push(&[byte]);
+            text.push(&[byte]);
         }
     }
-    escaped.bytes().to_vec()
 }
 
 /// /proc/PID/mounts.
 pub fn mounts_of(subject: &Subject, text: &mut Text) {
-    each_mount(subject, |mount, place| {
-        text.push(&escape(mount.source().as_bytes()));
+    each_mount(subject, text, |text, mount, place| {
+        push_escaped(text, mount.source().as_bytes());
         text.push(b" ");
-        text.push(place);
+        push_escaped(text, place);
         let kind = mount.superblock().file_system().kind();
         put!(text, " {kind} {} 0 0\n", mount.options());
     });
@@ -289,24 +294,24 @@ pub fn mounts_of(subject: &Subject, text: &mut Text) {
 
 /// /proc/PID/mountinfo.
 pub fn mount_info(subject: &Subject, text: &mut Text) {
-    each_mount(subject, |mount, place| {
+    each_mount(subject, text, |text, mount, place| {
         let parent = mount.place().map_or(mount.id(), |place| place.mount.id());
         let device = mount.root().inode().metadata().device;
         let (major, minor) = (abi::stat::device_major(device), abi::stat::device_minor(device));
         put!(text, "{} {parent} {major}:{minor} / ", mount.id());
-        text.push(place);
+        push_escaped(text, place);
         let file_system = mount.superblock().file_system();
         put!(text, " {} - {} ", if mount.is_read_only() { "ro" } else { "rw" }, file_system.kind());
-        text.push(&escape(mount.source().as_bytes()));
+        push_escaped(text, mount.source().as_bytes());
         put!(text, " {}\n", mount.options());
     });
 }
 
 /// /proc/PID/mountstats.
 pub fn mount_statistics(subject: &Subject, text: &mut Text) {
-    each_mount(subject, |mount, place| {
+    each_mount(subject, text, |text, mount, place| {
         put!(text, "device {} mounted on ", mount.source());
-        text.push(place);
+        push_escaped(text, place);
         put!(text, " with fstype {}\n", mount.superblock().file_system().kind());
     });
 }

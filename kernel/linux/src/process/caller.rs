@@ -129,8 +129,7 @@ impl Caller {
     }
 
     /// Changes the identity of this thread.
-    pub fn set_credentials(&mut self, credentials: Credentials) {
-        let credentials = Arc::new(credentials);
+    pub fn set_credentials(&mut self, credentials: Arc<Credentials>) {
         self.task.set_credentials(credentials.clone());
         self.credentials = credentials;
     }

@@ -8,6 +8,8 @@ use abi::resource::RLIMIT_NPROC;
 use abi::sched::{CSIGNAL, CloneArgs, CloneFlags};
 use abi::signal::{SS_DISABLE, SigAltStack, Signal};
 use machine::address::UserAddress;
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use machine::sync::atomic::{AtomicBool, Ordering};
 use machine::sync::{Rank, SpinLock};
 use memory::user;
@@ -45,8 +47,8 @@ pub struct Completion {
 
 impl Completion {
     /// Not over.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self { is_done: AtomicBool::new(false), waiters: WaitQueue::new() })
+    pub fn new() -> Result<Arc<Self>, OutOfMemory> {
+        try_arc(Self { is_done: AtomicBool::new(false), waiters: WaitQueue::new() })
     }
 
     /// The memory is the parent's alone again.
@@ -105,7 +107,8 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
     } else {
         caller.descriptors.duplicate()?
     };
-    let place = if flags.contains(CloneFlags::FS) { caller.place.clone() } else { caller.place.duplicate() };
+    let place =
+        if flags.contains(CloneFlags::FS) { caller.place.clone() } else { caller.place.duplicate()? };
     let space = if flags.contains(CloneFlags::VM) { caller.space.clone() } else { caller.space.fork()? };
 
     let process = if is_thread {
@@ -120,7 +123,7 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
         descriptors: descriptors.clone(),
         place: place.clone(),
         credentials: caller.credentials.clone(),
-    });
+    })?;
 
     let mut context = caller.context.duplicate()?;
     context.registers_mut().rax = 0;
@@ -148,7 +151,7 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
         task.clear_child_tid.store(arguments.child_tid, Ordering::Relaxed);
     }
     let set_child_tid = flags.contains(CloneFlags::CHILD_SETTID).then_some(arguments.child_tid);
-    let vfork = flags.contains(CloneFlags::VFORK).then(Completion::new);
+    let vfork = if flags.contains(CloneFlags::VFORK) { Some(Completion::new()?) } else { None };
     child.vfork = vfork.clone();
 
     introduce(caller, &task, flags)?;
@@ -211,7 +214,7 @@ fn new_process(
 ) -> Result<Arc<Process>, Errno> {
     let parent = &caller.process;
     let program = parent.program().ok_or(Errno::ESRCH)?;
-    let program = if flags.contains(CloneFlags::VM) { program } else { program.duplicate(space.clone()) };
+    let program = if flags.contains(CloneFlags::VM) { program } else { program.duplicate(space.clone())? };
     let actions = if flags.contains(CloneFlags::SIGHAND) {
         parent.actions()
     } else {
@@ -219,7 +222,7 @@ fn new_process(
         if flags.contains(CloneFlags::CLEAR_SIGHAND) {
             actions.reset_handlers();
         }
-        Arc::new(SpinLock::new(Rank::Table, actions))
+        try_arc(SpinLock::new(Rank::Table, actions))?
     };
     let father = if flags.contains(CloneFlags::PARENT) { parent.parent() } else { Some(parent.clone()) };
     let process = Process::new(NewProcess {
@@ -235,7 +238,7 @@ fn new_process(
         } else {
             exit_signal
         },
-    });
+    })?;
     for (to, from) in [
         (&process.dumpable, &parent.dumpable),
         (&process.oom_adjustment, &parent.oom_adjustment),
@@ -243,6 +246,7 @@ fn new_process(
     ] {
         to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
     }
+    process.timers.watch_processor_limit(&process)?;
     Ok(process)
 }
 
@@ -257,7 +261,6 @@ fn introduce(caller: &Caller, task: &Arc<Task>, flags: CloneFlags) -> Result<(),
             return Err(error);
         }
         process.namespaces.pids.publish_process(process);
-        process.timers.watch_processor_limit(process);
     }
     process.namespaces.pids.publish_task(task);
     Ok(())

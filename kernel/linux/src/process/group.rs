@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use files::terminal::Terminal;
+use machine::frame::OutOfMemory;
+use machine::heap::{Grow, try_arc};
 use machine::sync::{Rank, SpinLock};
 
 use super::Process;
@@ -22,22 +24,22 @@ pub struct Session {
 
 impl Session {
     /// The session of `leader`, which takes its number.
-    pub fn new(ids: &Arc<PidNamespace>, leader: &Arc<Process>) -> Arc<Self> {
-        let session = Self::first(ids, leader.pid());
+    pub fn new(ids: &Arc<PidNamespace>, leader: &Arc<Process>) -> Result<Arc<Self>, OutOfMemory> {
+        let session = Self::first(ids, leader.pid())?;
         session.set_leader(leader);
-        session
+        Ok(session)
     }
 
     /// A session for a process that is still to be made: the first one.
-    pub fn first(ids: &Arc<PidNamespace>, id: Pid) -> Arc<Self> {
-        let session = Arc::new(Self {
+    pub fn first(ids: &Arc<PidNamespace>, id: Pid) -> Result<Arc<Self>, OutOfMemory> {
+        let session = try_arc(Self {
             id,
             ids: ids.clone(),
             leader: SpinLock::new(Rank::Table, Weak::new()),
             terminal: SpinLock::new(Rank::Table, None),
-        });
+        })?;
         ids.publish_session(&session);
-        session
+        Ok(session)
     }
 
     /// Names the process that made it.
@@ -82,11 +84,11 @@ pub struct Group {
 
 impl Group {
     /// An empty group with number `id`, the number of the process that will be its first member.
-    pub fn new(id: Pid, session: &Arc<Session>) -> Arc<Self> {
+    pub fn new(id: Pid, session: &Arc<Session>) -> Result<Arc<Self>, OutOfMemory> {
         let members = SpinLock::new(Rank::Table, Vec::new());
-        let group = Arc::new(Self { id, session: session.clone(), members });
+        let group = try_arc(Self { id, session: session.clone(), members })?;
         session.ids.publish_group(&group);
-        group
+        Ok(group)
     }
 
     /// Its number.
@@ -102,7 +104,7 @@ impl Group {
     /// Adds a process.
     pub fn join(&self, process: &Arc<Process>) -> Result<(), Errno> {
         let mut members = self.members.lock();
-        members.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        members.try_grow(1)?;
         members.push(Arc::downgrade(process));
         Ok(())
     }

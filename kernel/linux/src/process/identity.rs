@@ -1,11 +1,10 @@
 //! Changing who a process is: the rules of setuid(2) and its kin, as changes of [`Credentials`].
 
-use alloc::sync::Arc;
-
 use abi::Errno;
 use abi::capability::*;
 use files::Credentials;
 use files::credentials::Capabilities;
+use machine::heap::{try_arc, try_to_vec};
 
 /// The id that leaves one of several as it is.
 pub const KEEP: u32 = u32::MAX;
@@ -222,9 +221,9 @@ pub fn set_supplementary(old: &Credentials, groups: &[u32]) -> Result<Credential
         return Err(Errno::EPERM);
     }
     let mut new = old.clone();
-    let mut sorted = groups.to_vec();
+    let mut sorted = try_to_vec(groups)?;
     sorted.sort_unstable();
-    new.groups = Arc::from(sorted);
+    new.groups = try_arc(sorted)?;
     Ok(new)
 }
 

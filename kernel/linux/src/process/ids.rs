@@ -8,6 +8,7 @@ use abi::Errno;
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use machine::heap::{Grow, try_insert};
 use machine::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use machine::sync::{Rank, SpinLock};
 
@@ -69,8 +70,8 @@ impl PidNamespace {
             let step = |pid: Pid| Some(if pid + 1 >= PID_MAX { FIRST_REUSED } else { pid + 1 });
             let pid = self.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, step).unwrap_or(1);
             let mut shard = self.shard(pid).lock();
-            if let alloc::collections::btree_map::Entry::Vacant(place) = shard.entry(pid) {
-                place.insert(Entry { task: Some(Weak::new()), ..Entry::default() });
+            if !shard.contains_key(&pid) {
+                try_insert(&mut shard, pid, Entry { task: Some(Weak::new()), ..Entry::default() })?;
                 self.last.store(pid, Ordering::Relaxed);
                 return Ok(Reserved { ids: self, pid });
             }
@@ -167,7 +168,7 @@ impl PidNamespace {
         let mut all = Vec::new();
         for shard in &self.shards {
             // Room is made before the lock is taken; what started since then is new, and a list of processes is stale at once anyway.
-            if all.try_reserve(shard.lock().len()).is_err() {
+            if all.try_grow(shard.lock().len()).is_err() {
                 break;
             }
             let room = all.capacity() - all.len();

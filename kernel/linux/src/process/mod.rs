@@ -40,6 +40,8 @@ use alloc::vec::Vec;
 use abi::Errno;
 use abi::sched::WaitStatus;
 use abi::signal::{SigSet, Signal};
+use machine::frame::OutOfMemory;
+use machine::heap::{Grow, try_arc};
 use machine::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use machine::sync::{Once, Rank, SpinLock};
 use threads::WaitQueue;
@@ -90,7 +92,7 @@ pub struct Process {
     /// The real user of the last thread, once it has ended.
     pub last_uid: Once<u32>,
     /// The name of the last thread, once it has ended.
-    pub last_name: Once<Vec<u8>>,
+    pub last_name: Once<threads::Name>,
     /// Tells signalfds that a signal has been queued.
     pub signal_arrived: PollSource,
     /// Woken when a child has changed its state.
@@ -179,7 +181,7 @@ pub struct NewProcess {
 
 impl Process {
     /// A process without threads, not yet known to anybody.
-    pub fn new(new: NewProcess) -> Arc<Self> {
+    pub fn new(new: NewProcess) -> Result<Arc<Self>, OutOfMemory> {
         let state = State {
             pending: Pending::new(),
             ending: None,
@@ -194,7 +196,7 @@ impl Process {
         };
         let parent_pid = new.parent.upgrade().map_or(0, |parent| parent.pid);
         let family = Family { parent: new.parent, children: Vec::new() };
-        Arc::new(Self {
+        try_arc(Self {
             pid: new.pid,
             namespaces: new.namespaces,
             start_ns: machine::clock::now_ns(),
@@ -208,7 +210,7 @@ impl Process {
             limits: new.limits,
             account: Account::default(),
             timers: Timers::new(),
-            is_listed: Arc::new(AtomicBool::new(true)),
+            is_listed: try_arc(AtomicBool::new(true))?,
             membership: SpinLock::new(Rank::Table, None),
             last_uid: Once::new(),
             last_name: Once::new(),
@@ -257,7 +259,7 @@ impl Process {
     /// Adds a child: ENOMEM.
     pub fn add_child(&self, child: &Arc<Process>) -> Result<(), Errno> {
         let mut family = self.family.lock();
-        family.children.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        family.children.try_grow(1)?;
         family.children.push(child.clone());
         Ok(())
     }
@@ -324,7 +326,7 @@ impl Process {
     /// Adds a thread: ENOMEM; EAGAIN when the process is ending or another thread is in execve(2).
     pub fn add_task(&self, task: &Arc<Task>) -> Result<(), Errno> {
         let mut threads = self.threads.lock();
-        threads.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        threads.try_grow(1)?;
         let mut state = self.state.lock();
         if state.ending.is_some() || state.executing.is_some() {
             return Err(Errno::EAGAIN);

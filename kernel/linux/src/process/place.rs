@@ -3,6 +3,8 @@
 use alloc::sync::Arc;
 
 use files::{Context, Credentials, MountNamespace, Path};
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use machine::sync::atomic::{AtomicU32, Ordering};
 use machine::sync::{Rank, SpinLock};
 
@@ -32,15 +34,15 @@ pub struct Place {
 
 impl Place {
     /// A place of its own.
-    pub fn new(directories: Directories, umask: u32) -> Arc<Self> {
-        let directories = SpinLock::new(Rank::Table, Arc::new(directories));
-        Arc::new(Self { directories, umask: AtomicU32::new(umask) })
+    pub fn new(directories: Directories, umask: u32) -> Result<Arc<Self>, OutOfMemory> {
+        let directories = SpinLock::new(Rank::Table, try_arc(directories)?);
+        try_arc(Self { directories, umask: AtomicU32::new(umask) })
     }
 
     /// A copy that changes by itself.
-    pub fn duplicate(&self) -> Arc<Self> {
+    pub fn duplicate(&self) -> Result<Arc<Self>, OutOfMemory> {
         let directories = SpinLock::new(Rank::Table, self.directories());
-        Arc::new(Self { directories, umask: AtomicU32::new(self.umask()) })
+        try_arc(Self { directories, umask: AtomicU32::new(self.umask()) })
     }
 
     /// Root and working directory as they are now.
@@ -49,11 +51,12 @@ impl Place {
     }
 
     /// Changes root or working directory.
-    pub fn set_directories(&self, directories: Directories) {
-        let fresh = Arc::new(directories);
+    pub fn set_directories(&self, directories: Directories) -> Result<(), OutOfMemory> {
+        let fresh = try_arc(directories)?;
         let old = core::mem::replace(&mut *self.directories.lock(), fresh);
         // Dropping a path can end a mount, which sleeps: not under the lock.
         drop(old);
+        Ok(())
     }
 
     /// The permission bits that new files do not get.

@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use abi::auxv::AuxEntry;
 use files::Path;
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use memory::AddressSpace;
 
 /// A program in its address space. Shared by parent and child of vfork(2), never changed in place but for what prctl(2) can set.
@@ -72,14 +74,14 @@ impl Drop for Running {
 }
 
 impl Program {
-    /// A program in `space`.
+    /// A program in `space`; execve(2) has an allowance for it.
     pub fn new(space: Arc<AddressSpace>, executable: Option<Running>, layout: Layout) -> Arc<Self> {
         Arc::new(Self { space, executable, layout })
     }
 
     /// The same program in a copy of its address space (fork).
-    pub fn duplicate(&self, space: Arc<AddressSpace>) -> Arc<Self> {
-        Self::new(space, self.executable.clone(), self.layout.clone())
+    pub fn duplicate(&self, space: Arc<AddressSpace>) -> Result<Arc<Self>, OutOfMemory> {
+        try_arc(Self { space, executable: self.executable.clone(), layout: self.layout.clone() })
     }
 
     /// Its address space.

@@ -1,13 +1,14 @@
 //! A task: one thread of a process, as others see it. What only the thread itself uses is its [`Caller`](super::Caller).
 
 use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
 
 use abi::signal::{SigSet, Signal};
 use files::Credentials;
+use machine::frame::OutOfMemory;
+use machine::heap::{Allowance, try_arc};
 use machine::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use machine::sync::{Rank, SpinLock};
-use threads::Thread;
+use threads::{Name, Thread};
 
 use super::place::Place;
 use super::users::Membership;
@@ -67,9 +68,11 @@ pub struct NewTask {
 
 impl Task {
     /// A task that does not run yet.
-    pub fn new(new: NewTask) -> Arc<Self> {
+    pub fn new(new: NewTask) -> Result<Arc<Self>, OutOfMemory> {
+        // Its place among its user's threads is counted in a tree.
+        let _allowance = Allowance::of(1)?;
         let membership = Membership::new(new.process.namespaces.clone(), new.credentials.uid);
-        Arc::new(Self {
+        try_arc(Self {
             tid: AtomicI32::new(new.tid),
             process: new.process,
             thread: SpinLock::new(Rank::Table, None),
@@ -115,8 +118,8 @@ impl Task {
     }
 
     /// Its name, for people.
-    pub fn name(&self) -> Vec<u8> {
-        self.thread().map_or_else(Vec::new, |thread| thread.name().to_vec())
+    pub fn name(&self) -> Name {
+        self.thread().map_or_else(Name::new, |thread| thread.name())
     }
 
     /// Ties it to the calling kernel thread, which runs it from now on.

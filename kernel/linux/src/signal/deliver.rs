@@ -13,6 +13,7 @@ use abi::signal::{
 use alloc::vec::Vec;
 use machine::address::UserAddress;
 use machine::context::Registers;
+use machine::heap::try_filled;
 use memory::user;
 use zerocopy::IntoBytes;
 
@@ -170,10 +171,10 @@ fn build(caller: &mut Caller, signal: Signal, info: &SigInfo, action: &SigAction
     }
     // The sequence must be left before its registers are saved: the handler may be interrupted for ever.
     crate::sequence::before_signal(caller)?;
-    let extended = extended_image(caller)?;
+    let extended_len = extended_len(caller);
     let registers = caller.context.registers().clone();
     let wants_alternate = flags.contains(ActionFlags::ONSTACK);
-    let placement = place(registers.rsp, &caller.alternate_stack, wants_alternate, extended.len() as u64)
+    let placement = place(registers.rsp, &caller.alternate_stack, wants_alternate, extended_len as u64)
         .ok_or(Errno::EFAULT)?;
     let mask = caller.saved_mask.unwrap_or(caller.task.blocked());
     let mut context = save(&registers);
@@ -188,7 +189,7 @@ fn build(caller: &mut Caller, signal: Signal, info: &SigInfo, action: &SigAction
         uc: UContext {
             uc_flags: UC_SIGCONTEXT_SS
                 | UC_STRICT_RESTORE_SS
-                | if extended.len() > LEGACY_LEN { UC_FP_XSTATE } else { 0 },
+                | if extended_len > LEGACY_LEN { UC_FP_XSTATE } else { 0 },
             uc_link: 0,
             uc_stack: reported_stack(&caller.alternate_stack, registers.rsp),
             uc_mcontext: context,
@@ -196,7 +197,7 @@ fn build(caller: &mut Caller, signal: Signal, info: &SigInfo, action: &SigAction
         },
         info: *info,
     };
-    user::write_bytes(UserAddress(placement.extended as usize), &extended)?;
+    write_extended(caller, placement.extended)?;
     user::write_bytes(UserAddress(placement.frame as usize), frame.as_bytes())?;
     let registers = caller.context.registers_mut();
     registers.rdi = signal.number() as u64;
@@ -219,14 +220,25 @@ pub fn reported_stack(stack: &SigAltStack, stack_pointer: u64) -> SigAltStack {
     reported
 }
 
-/// The extended state as it lies in a frame: XSAVE's bytes with the software bytes filled in, and the second magic after them.
-fn extended_image(caller: &mut Caller) -> Result<Vec<u8>, Errno> {
+/// How many bytes the extended state takes in a frame: with XSAVE's components there is a second magic after them.
+fn extended_len(caller: &mut Caller) -> usize {
+    let state = caller.context.extended();
+    let len = state.bytes().len();
+    if is_extended(len, state.components()) { len + FP_XSTATE_MAGIC2_SIZE } else { len }
+}
+
+fn is_extended(len: usize, components: u64) -> bool {
+    components != 0 && len > LEGACY_LEN
+}
+
+/// Writes the extended state into a frame: XSAVE's bytes with the software bytes filled in, and the second magic. In pieces, since a signal is
+/// delivered without memory from the heap.
+fn write_extended(caller: &mut Caller, at: u64) -> Result<(), Errno> {
     let state = caller.context.extended();
     let (bytes, components) = (state.bytes(), state.components());
-    let mut image = Vec::new();
-    image.try_reserve_exact(bytes.len() + FP_XSTATE_MAGIC2_SIZE).map_err(|_| Errno::ENOMEM)?;
-    image.extend_from_slice(bytes);
-    if components != 0 && bytes.len() > LEGACY_LEN {
+    let to = |offset: usize| UserAddress(at as usize + offset);
+    user::write_bytes(to(0), bytes)?;
+    if is_extended(bytes.len(), components) {
         let software = SoftwareBytes {
             magic1: FP_XSTATE_MAGIC1,
             extended_size: (bytes.len() + FP_XSTATE_MAGIC2_SIZE) as u32,
@@ -234,13 +246,10 @@ fn extended_image(caller: &mut Caller) -> Result<Vec<u8>, Errno> {
             xstate_size: bytes.len() as u32,
             padding: [0; 7],
         };
-        let start = core::mem::offset_of!(FpState, sw_reserved);
-        if let Some(place) = image.get_mut(start..start + size_of::<SoftwareBytes>()) {
-            place.copy_from_slice(software.as_bytes());
-        }
-        image.extend_from_slice(&FP_XSTATE_MAGIC2.to_ne_bytes());
+        user::write_bytes(to(core::mem::offset_of!(FpState, sw_reserved)), software.as_bytes())?;
+        user::write_bytes(to(bytes.len()), &FP_XSTATE_MAGIC2.to_ne_bytes())?;
     }
-    Ok(image)
+    Ok(())
 }
 
 fn save(from: &Registers) -> SigContext {
@@ -336,11 +345,23 @@ fn read_extended(caller: &mut Caller, address: u64) -> Result<Vec<u8>, Errno> {
         is_extended = user::read_value::<u32>(magic)? == FP_XSTATE_MAGIC2;
     }
     let len = if is_extended { full_len } else { LEGACY_LEN };
-    let mut image = Vec::new();
-    image.try_reserve_exact(len).map_err(|_| Errno::ENOMEM)?;
-    image.resize(len, 0);
+    let mut image = room_for_state(len)?;
     user::read_bytes(address, &mut image)?;
     Ok(image)
+}
+
+/// How often room for the state is asked for while there is a way to memory: a program that returns from a handler cannot be told of an error.
+const STATE_ATTEMPTS: usize = 16;
+
+fn room_for_state(len: usize) -> Result<Vec<u8>, Errno> {
+    for _ in 0..STATE_ATTEMPTS {
+        match try_filled(0, len) {
+            Ok(room) => return Ok(room),
+            Err(_) if memory::reclaim::make_room() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Errno::ENOMEM)
 }
 
 /// Sets the alternate stack (sigaltstack(2)): EPERM while the thread runs on it, EINVAL for flags that there are not, ENOMEM when it is too small.

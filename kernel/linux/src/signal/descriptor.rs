@@ -9,6 +9,8 @@ use abi::signal::info::{ChildFields, FaultFields, KillFields, PollFields, SI_TIM
 use abi::signal::{SigSet, Signal};
 use files::anonymous::AnonymousInode;
 use files::{Abilities, File, OpenFile, Positioning, Transfer};
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use machine::sync::atomic::{AtomicU64, Ordering};
 use memory::Sink;
 use threads::poll::{Events, Pollable, Waiter};
@@ -21,11 +23,11 @@ use crate::process::Task;
 struct SignalFile(AtomicU64);
 
 /// A descriptor for the signals of `set`.
-pub fn create(set: SigSet, flags: SignalfdFlags) -> Arc<OpenFile> {
+pub fn create(set: SigSet, flags: SignalfdFlags) -> Result<Arc<OpenFile>, OutOfMemory> {
     let mut open = OpenFlags::RDWR;
     open.set(OpenFlags::NONBLOCK, flags.contains(SignalfdFlags::NONBLOCK));
-    let file = Arc::new(SignalFile(AtomicU64::new(set.0)));
-    OpenFile::anonymous(file, AnonymousInode::labelled("[signalfd]"), open)
+    let file = try_arc(SignalFile(AtomicU64::new(set.0)))?;
+    OpenFile::anonymous(file, AnonymousInode::labelled("[signalfd]")?, open)
 }
 
 /// Gives a signal descriptor another set: EINVAL for a file that is none.

@@ -7,6 +7,7 @@ use abi::Errno;
 use abi::signal::info::{SI_TIMER, SI_USER, SigInfo, TimerFields};
 use abi::signal::{SigSet, Signal};
 use alloc::collections::VecDeque;
+use machine::heap::Grow;
 use zerocopy::IntoBytes;
 
 /// What waits for one thread, or for any thread of a process.
@@ -43,7 +44,7 @@ impl Pending {
         if !signal.is_real_time() && self.set.contains(signal) {
             return Ok(());
         }
-        let has_room = self.queue.len() < limit && self.queue.try_reserve(1).is_ok();
+        let has_room = self.queue.len() < limit && self.queue.try_grow(1).is_ok();
         if has_room {
             self.queue.push_back(info);
         } else if signal.is_real_time() && info.si_code != SI_USER {

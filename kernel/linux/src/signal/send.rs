@@ -97,9 +97,11 @@ pub fn force(task: &Arc<Task>, signal: Signal, info: SigInfo) {
 
 /// Has every thread look at the state of the process, those at a halt too.
 pub fn end_all(process: &Arc<Process>) {
-    for task in process.tasks() {
+    // Without a list of them: this may be the way to memory.
+    let _: Option<()> = process.find_task(|task| {
         task.attend();
-    }
+        None
+    });
     process.resumed.wake_all();
 }
 

@@ -11,6 +11,8 @@ use abi::resource::{RLIM_INFINITY, RLIMIT_CPU, Rlimit64};
 use abi::signal::Signal;
 use abi::signal::info::{SI_TIMER, SigInfo, TimerFields};
 use machine::clock;
+use machine::frame::OutOfMemory;
+use machine::heap::{try_arc, try_insert};
 use machine::sync::atomic::{AtomicI32, Ordering};
 use machine::sync::{Once, Rank, SpinLock};
 use threads::time::Timer;
@@ -107,23 +109,23 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    fn new(follows: Follows, notice: Notice) -> Arc<Self> {
-        let alarm = Arc::new(Self {
+    fn new(follows: Follows, notice: Notice) -> Result<Arc<Self>, OutOfMemory> {
+        let alarm = try_arc(Self {
             follows,
             notice,
             setting: SpinLock::new(Rank::Table, Setting::default()),
             timer: Once::new(),
             last_overrun: AtomicI32::new(0),
-        });
+        })?;
         let weak = Arc::downgrade(&alarm);
         let timer = Timer::new(move || {
             if let Some(alarm) = weak.upgrade() {
                 alarm.look();
             }
-        });
+        })?;
         // The cell is empty: the alarm has just been made.
         let _ = alarm.timer.set(timer);
-        alarm
+        Ok(alarm)
     }
 
     /// Time left and period, in nanoseconds; both 0 when it is not set.
@@ -241,7 +243,8 @@ fn enforce_processor_limit(process: &Arc<Process>) {
         process.limits.set(RLIMIT_CPU, Rlimit64 { rlim_cur: limit.rlim_cur + 1, ..limit });
         send::kernel_to_process(process, Signal::SIGXCPU);
     }
-    process.timers.watch_processor_limit(process);
+    // It needs no memory: the alarm that has just expired is there.
+    let _ = process.timers.watch_processor_limit(process);
 }
 
 /// All timers of a process.
@@ -264,7 +267,7 @@ impl Timers {
     }
 
     /// An interval timer of `process`, whose timers these are.
-    pub fn interval(&self, process: &Arc<Process>, which: Interval) -> &Arc<Alarm> {
+    pub fn interval(&self, process: &Arc<Process>, which: Interval) -> Result<&Arc<Alarm>, OutOfMemory> {
         let (place, signal) = match which {
             Interval::Real => (&self.intervals[0], Signal::SIGALRM),
             Interval::Virtual => (&self.intervals[1], Signal::SIGVTALRM),
@@ -272,7 +275,7 @@ impl Timers {
         };
         loop {
             if let Some(alarm) = place.get() {
-                return alarm;
+                return Ok(alarm);
             }
             let weak = Arc::downgrade(process);
             let follows = match which {
@@ -281,23 +284,24 @@ impl Timers {
                 Interval::Profiling => Follows::Process { process: weak.clone(), user_only: false },
             };
             // Of two threads that come at the same time, one's alarm stays.
-            let _ = place.set(Alarm::new(follows, Notice::Signal(weak, signal)));
+            let _ = place.set(Alarm::new(follows, Notice::Signal(weak, signal))?);
         }
     }
 
     /// Sees to RLIMIT_CPU of `process`, whose timers these are: to be called whenever it may have got one, or another. Costs nothing where there is none.
-    pub fn watch_processor_limit(&self, process: &Arc<Process>) {
+    pub fn watch_processor_limit(&self, process: &Arc<Process>) -> Result<(), OutOfMemory> {
         let soft_s = process.limits.soft(RLIMIT_CPU);
         let expires_ns = (soft_s != RLIM_INFINITY).then(|| soft_s.saturating_mul(NANOSECONDS_PER_SECOND));
         if expires_ns.is_some() && self.processor_limit.get().is_none() {
             let weak = Arc::downgrade(process);
             let follows = Follows::Process { process: weak.clone(), user_only: false };
             // Of two threads that come at the same time, one's alarm stays.
-            let _ = self.processor_limit.set(Alarm::new(follows, Notice::ProcessorLimit(weak)));
+            let _ = self.processor_limit.set(Alarm::new(follows, Notice::ProcessorLimit(weak))?);
         }
         if let Some(alarm) = self.processor_limit.get() {
             alarm.set(expires_ns, 0);
         }
+        Ok(())
     }
 
     /// Makes a numbered timer (timer_create(2)): EAGAIN. Without a signal it only counts.
@@ -320,12 +324,12 @@ impl Timers {
             },
             None => Notice::None,
         };
-        let alarm = Alarm::new(follows, notice);
+        let alarm = Alarm::new(follows, notice)?;
         let mut numbered = self.numbered.lock();
         if numbered.len() >= TIMERS_MAX.min(process.limits.pending_signals()) || numbered.contains_key(&id) {
             return Err(Errno::EAGAIN);
         }
-        numbered.insert(id, alarm);
+        try_insert(&mut numbered, id, alarm)?;
         Ok(id)
     }
 

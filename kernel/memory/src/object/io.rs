@@ -5,8 +5,9 @@ use core::sync::atomic::Ordering;
 use abi::Errno;
 use machine::address::{PAGE_SHIFT, PAGE_SIZE};
 use machine::frame::{Frame, Owner};
+use machine::heap::Allowance;
 
-use super::{DIRTY, Object, USED_ONCE, WINDOW, pages_for, touch};
+use super::{DIRTY, INDEX_FRAMES, Object, USED_ONCE, WINDOW, pages_for, touch};
 use crate::reclaim;
 use crate::transfer::{Sink, Source};
 
@@ -140,6 +141,7 @@ impl Object {
         if moved == PAGE_SIZE {
             fresh.set_flags(if self.tracks_dirty() { USED_ONCE | DIRTY } else { USED_ONCE });
             fresh.set_place(self.id, index);
+            let _allowance = Allowance::of(INDEX_FRAMES)?;
             let mut pages = self.pages.lock();
             if pages.insert(index, fresh.clone()).is_ok() {
                 if self.tracks_dirty() && pages.mark(index, true) && self.is_writable {

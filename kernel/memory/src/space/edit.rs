@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use machine::address::PAGE_SHIFT;
+use machine::heap::{Allowance, Grow};
 
 use super::{AddressSpace, MAX_AREAS};
 use crate::area::{Area, AreaFlags};
@@ -18,8 +19,17 @@ pub(super) type Removed = Vec<Arc<Area>>;
 
 /// Room in `removed` for what a change of `range` takes out; `ENOMEM` while nothing has changed yet.
 pub(super) fn make_room(removed: &mut Removed, count: usize) -> Result<(), Errno> {
-    removed.try_reserve(count).map_err(|_| Errno::ENOMEM)
+    Ok(removed.try_grow(count)?)
 }
+
+/// Room for the tree's nodes and what else a change of so many areas makes, which may not stop in the middle. A node is made for each area whose
+/// path a fork has too, and each area may be new to its object: an eighth of a frame is more than both.
+pub(super) fn allowance(areas: usize) -> Result<Allowance, Errno> {
+    Ok(Allowance::of(ONE_CHANGE_FRAMES + areas / 8)?)
+}
+
+/// Frames that the nodes on a few paths of the tree take, each as long as the deepest.
+const ONE_CHANGE_FRAMES: usize = 8;
 
 /// Joins the area at `start` with its neighbours where they are alike. Joined areas are dropped here; the joined one keeps their file alive.
 fn join_around(areas: &mut AreaTree, start: usize) -> usize {
@@ -170,6 +180,7 @@ impl AddressSpace {
         let range = start..range.end;
         let cuts = usize::from(area.start < range.start) + usize::from(range.end < area.end);
         self.check_count(cuts)?;
+        let _allowance = allowance(0)?;
         let before = (area.start < range.start).then(|| area.part(area.start..range.start, |_| {}));
         let after = (range.end < area.end).then(|| area.part(range.end..area.end, |_| {}));
         let middle = area.part(range, change);

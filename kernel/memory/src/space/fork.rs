@@ -7,6 +7,7 @@ use abi::Errno;
 use abi::mman::MlockallFlags;
 use machine::paging::Gather;
 
+use super::edit::allowance;
 use super::{AddressSpace, Changes};
 use crate::account::Resident;
 use crate::area::{Area, AreaFlags, MapKind};
@@ -23,6 +24,9 @@ impl AddressSpace {
     pub fn fork(&self) -> Result<Arc<Self>, Errno> {
         reclaim::reserve(1)?;
         let changes = self.changes.lock();
+        let count = self.areas.lock().len();
+        // Areas that differ, and what is noted with their objects.
+        let allowance = allowance(count)?;
         let areas = self.inherited();
         let promised: usize = areas
             .range(0, usize::MAX)
@@ -48,6 +52,7 @@ impl AddressSpace {
         }
         // From here on dropping the child takes back all that was noted and promised.
         child.edit(|tree| *tree = areas.clone());
+        drop(allowance);
         let mut gather = Gather::new(&self.space);
         for area in areas.range(0, usize::MAX) {
             if !area.flags.contains(AreaFlags::WIPE_ON_FORK)

@@ -5,9 +5,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use abi::Errno;
 use machine::address::{PAGE_SHIFT, PAGE_SIZE, USER_END, UserAddress, page_ceil};
+use machine::heap::try_arc;
 use machine::paging::Protection;
 
-use super::edit::Removed;
+use super::edit::{Removed, allowance};
 use super::{AddressSpace, FaultError, LOWEST_ADDRESS};
 use crate::area::{Area, AreaFlags, Backing, MapKind, STACK_GUARD_BYTES};
 use crate::overcommit;
@@ -106,7 +107,7 @@ impl AddressSpace {
             kind: MapKind::Private,
             backing: Backing::Anonymous,
             flags: AreaFlags::GROWS_DOWN,
-            low: Some(Arc::new(AtomicUsize::new(top.saturating_sub(STACK_START_BYTES)))),
+            low: Some(try_arc(AtomicUsize::new(top.saturating_sub(STACK_START_BYTES)))?),
             has_copies: None,
         };
         if self.overlap(&(start..top)).0 > 0 {
@@ -146,6 +147,7 @@ impl AddressSpace {
         if !grows_down(&area) || area.low.is_some() || page.0 < LOWEST_ADDRESS {
             return Err(FaultError::Unmapped);
         }
+        let _allowance = allowance(0).map_err(|_| FaultError::OutOfMemory)?;
         self.promise_growth(&area, page, area.start)?;
         let grown = area.part(area.start..area.end, |grown| grown.start = page.0);
         self.edit(|areas| {

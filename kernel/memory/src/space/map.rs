@@ -8,9 +8,10 @@ use core::sync::atomic::AtomicBool;
 use abi::Errno;
 use abi::mman::{MapFlags, MlockallFlags};
 use machine::address::{PAGE_SHIFT, PAGE_SIZE, USER_END, UserAddress, page_ceil};
+use machine::heap::{try_arc, try_to_vec};
 use machine::paging::Protection;
 
-use super::edit::{Removed, make_room};
+use super::edit::{Removed, allowance, make_room};
 use super::{AddressSpace, Changes, LOWEST_ADDRESS};
 use crate::area::{Area, AreaFlags, Backing, MapKind};
 use crate::object::Object;
@@ -94,7 +95,7 @@ impl AddressSpace {
                 end: range.end,
                 protection,
                 kind,
-                has_copies: new_copies_flag(kind, &backing),
+                has_copies: new_copies_flag(kind, &backing)?,
                 backing,
                 flags: area_flags,
                 low: None,
@@ -126,6 +127,7 @@ impl AddressSpace {
         self.check_count(2)?;
         self.check_limits(&area, area.pages().saturating_sub(replaced))?;
         make_room(removed, count)?;
+        let _allowance = allowance(count)?;
         // What continues an area that was promised is promised too, whatever may be done with it now.
         if area.wants_accounting() || area.flags.contains(AreaFlags::ACCOUNTED) {
             overcommit::charge(area.pages())?;
@@ -233,6 +235,7 @@ impl AddressSpace {
     pub(super) fn unmap_locked(&self, range: Range<usize>, removed: &mut Removed) -> Result<(), Errno> {
         let (count, _) = self.overlap(&range);
         make_room(removed, count)?;
+        let _allowance = allowance(count)?;
         let splits = {
             let areas = self.areas.lock();
             areas.find(range.start).is_some_and(|area| area.start < range.start && area.end > range.end)
@@ -246,9 +249,9 @@ impl AddressSpace {
 }
 
 /// The flag of a new private mapping of an object.
-pub(super) fn new_copies_flag(kind: MapKind, backing: &Backing) -> Option<Arc<AtomicBool>> {
-    (kind == MapKind::Private && matches!(backing, Backing::Object { .. }))
-        .then(|| Arc::new(AtomicBool::new(false)))
+pub(super) fn new_copies_flag(kind: MapKind, backing: &Backing) -> Result<Option<Arc<AtomicBool>>, Errno> {
+    let is_needed = kind == MapKind::Private && matches!(backing, Backing::Object { .. });
+    Ok(if is_needed { Some(try_arc(AtomicBool::new(false))?) } else { None })
 }
 
 fn check_backing(backing: &Backing, len: usize) -> Result<(), Errno> {
@@ -263,11 +266,11 @@ fn check_backing(backing: &Backing, len: usize) -> Result<(), Errno> {
 /// Shared anonymous memory of `len` bytes.
 fn shared_memory(len: usize, flags: AreaFlags) -> Result<Backing, Errno> {
     let object = if flags.contains(AreaFlags::NO_RESERVE) {
-        Object::memory(len as u64)
+        Object::memory(len as u64)?
     } else {
         Object::promised_memory(len as u64)?
     };
-    Ok(Backing::Object { object, offset_bytes: 0, file: Some(Arc::new(SharedMemory)), may_write: true })
+    Ok(Backing::Object { object, offset_bytes: 0, file: Some(try_arc(SharedMemory)?), may_write: true })
 }
 
 /// What /proc shows for shared anonymous memory.
@@ -278,7 +281,7 @@ impl crate::area::MappedFile for SharedMemory {
         (1, 0)
     }
 
-    fn name(&self) -> Vec<u8> {
-        b"/dev/zero (deleted)".to_vec()
+    fn name(&self) -> Result<Vec<u8>, Errno> {
+        Ok(try_to_vec(b"/dev/zero (deleted)")?)
     }
 }

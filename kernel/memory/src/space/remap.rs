@@ -10,7 +10,7 @@ use machine::address::{PAGE_SHIFT, PAGE_SIZE, USER_END, UserAddress, page_ceil};
 use machine::frame::Frame;
 use machine::paging::{Gather, Protection, TABLE_SPAN};
 
-use super::edit::{Removed, make_room};
+use super::edit::{Removed, allowance, make_room};
 use super::map::wrapping_ceil;
 use super::{AddressSpace, Changes, LOWEST_ADDRESS};
 use crate::area::{Area, AreaFlags};
@@ -138,6 +138,7 @@ impl AddressSpace {
         more: usize,
         removed: &mut Removed,
     ) -> Result<(), Errno> {
+        let _allowance = allowance(0)?;
         let mut tail = piece(area, area.end - PAGE_SIZE..area.end);
         set_offset(&mut tail, area.offset_bytes() + (area.end - area.start) as u64)?;
         (tail.start, tail.end) = (area.end, area.end + more);
@@ -165,6 +166,7 @@ impl AddressSpace {
         let (old_count, _) = self.overlap(&(old..old + old_len));
         let (new_count, _) = self.overlap(&(start..start + new_len));
         make_room(removed, old_count + new_count)?;
+        let _allowance = allowance(old_count + new_count)?;
         self.check_count(4)?;
         let moved_len = old_len.min(new_len);
         // In each table of the old place there may be pages for two of the new.

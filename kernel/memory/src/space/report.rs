@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
+use abi::Errno;
 use machine::address::{PAGE_SIZE, UserAddress};
 use machine::frame::{self, Owner};
+use machine::heap::try_to_vec;
 use machine::paging::Protection;
 
 use super::AddressSpace;
@@ -25,8 +27,8 @@ pub struct AreaReport {
     pub offset_bytes: u64,
     /// Device and inode number of the file; zero without one.
     pub identity: (u64, u64),
-    /// The file's path, `[heap]`, `[stack]`, or nothing.
-    pub name: Vec<u8>,
+    /// The file's path, `[heap]`, `[stack]`, or nothing; `ENOMEM` when there is no room for it.
+    pub name: Result<Vec<u8>, Errno>,
 }
 
 /// Memory behind an area (/proc/PID/smaps), in pages; `proportional` in bytes.
@@ -95,14 +97,13 @@ impl AddressSpace {
 }
 
 fn report(area: &Area, heap: &Range<usize>) -> AreaReport {
+    let name = |name: &[u8]| try_to_vec(name).map_err(Errno::from);
     let range = area.used();
     let name = match area.file() {
         Some(file) => file.name(),
-        None if area.low.is_some() => b"[stack]".to_vec(),
-        None if area.object().is_none() && area.start < heap.end && area.end > heap.start => {
-            b"[heap]".to_vec()
-        }
-        None => Vec::new(),
+        None if area.low.is_some() => name(b"[stack]"),
+        None if area.object().is_none() && area.start < heap.end && area.end > heap.start => name(b"[heap]"),
+        None => Ok(Vec::new()),
     };
     AreaReport {
         range,

@@ -146,5 +146,5 @@ impl Pager for Disk {
 /// An object of `pages` pages on a [`Disk`].
 pub fn disk_object(pages: usize) -> (Arc<Object>, Arc<Disk>) {
     let disk = Disk::new(pages);
-    (Object::with_pager((pages * PAGE) as u64, disk.clone()), disk)
+    (Object::with_pager((pages * PAGE) as u64, disk.clone()).unwrap(), disk)
 }

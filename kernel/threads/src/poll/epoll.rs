@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering::SeqCst;
 
 use machine::frame::OutOfMemory;
+use machine::heap::{Grow, try_arc, try_insert};
 use machine::list::List;
 
 use super::item::{Again, Core, Item};
@@ -72,8 +73,8 @@ static NESTING: Mutex<()> = Mutex::new(());
 
 impl Epoll {
     /// An empty set.
-    pub fn new() -> Self {
-        Self { items: Mutex::new(BTreeMap::new()), core: Arc::new(Core::new()) }
+    pub fn new() -> Result<Self, OutOfMemory> {
+        Ok(Self { items: Mutex::new(BTreeMap::new()), core: try_arc(Core::new())? })
     }
 
     fn key(descriptor: u64, file: &Arc<dyn Pollable>) -> Key {
@@ -91,7 +92,7 @@ impl Epoll {
         if items.get(&key).is_some_and(|item| item.is_open()) {
             return Err(AddError::Exists);
         }
-        let item = Item::new(self.core.clone(), file, interest);
+        let item = Item::new(self.core.clone(), file, interest)?;
         let mut waiter = Waiter::for_item(item.clone());
         let found = item.poll(Some(&mut waiter));
         if waiter.has_failed() {
@@ -99,7 +100,12 @@ impl Epoll {
             return Err(AddError::OutOfMemory);
         }
         item.subscribe(waiter.take());
-        if let Some(old) = items.insert(key, item.clone()) {
+        let old = try_insert(&mut items, key, item.clone());
+        if old.is_err() {
+            // What watches for the item would keep it.
+            item.leave();
+        }
+        if let Some(old) = old? {
             // A file that has been closed, at the same place in memory.
             old.leave();
         }
@@ -155,17 +161,20 @@ impl Epoll {
         // second visit.
         let mut raised: Vec<(Arc<Core>, u32)> = Vec::new();
         let mut next = 0;
-        raised.try_reserve(1).map_err(|_| AddError::OutOfMemory)?;
+        raised.try_grow(1)?;
         raised.push((self.core.clone(), other.core.height.load(SeqCst) + 1));
         while let Some((core, height)) = raised.get(next).cloned() {
             next += 1;
             if Arc::ptr_eq(&core, &other.core) || height > MAX_HEIGHT {
                 return Err(AddError::Loop);
             }
-            let Some(watchers) = core.source.is_watched().then(|| core.source.watchers()) else { continue };
+            if !core.source.is_watched() {
+                continue;
+            }
+            let watchers = core.source.watchers()?;
             let mut has_room = true;
             watchers.for_each_epoll(|above| {
-                has_room &= raised.try_reserve(1).is_ok();
+                has_room &= raised.try_grow(1).is_ok();
                 if has_room {
                     raised.push((above.clone(), height + 1));
                 }
@@ -264,12 +273,6 @@ impl Pollable for Epoll {
 
     fn as_epoll(&self) -> Option<&Epoll> {
         Some(self)
-    }
-}
-
-impl Default for Epoll {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

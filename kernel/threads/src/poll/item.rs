@@ -4,6 +4,8 @@ use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use machine::list::{Link, Linked, List};
 use machine::sync::{Irq, Rank, SpinLock};
 
@@ -70,7 +72,11 @@ impl Linked<Again> for Item {
 
 impl Item {
     /// An item without subscriptions.
-    pub fn new(core: Arc<Core>, file: &Arc<dyn Pollable>, interest: Interest) -> Arc<Self> {
+    pub fn new(
+        core: Arc<Core>,
+        file: &Arc<dyn Pollable>,
+        interest: Interest,
+    ) -> Result<Arc<Self>, OutOfMemory> {
         let item = Self {
             ready: Link::new(),
             again: Link::new(),
@@ -83,7 +89,7 @@ impl Item {
             watches: SpinLock::new(Rank::Stream, Vec::new()),
         };
         item.set(interest);
-        Arc::new(item)
+        try_arc(item)
     }
 
     /// Sets what is wanted, from now on; a one-shot item reports again.

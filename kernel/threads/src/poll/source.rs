@@ -3,6 +3,8 @@
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst, fence};
 
+use machine::frame::OutOfMemory;
+use machine::heap::try_arc;
 use machine::list::{Link, Linked, List};
 use machine::sync::{Irq, Once, Rank, SpinLock};
 
@@ -73,14 +75,14 @@ impl PollSource {
         self.watchers.get().is_some_and(|watchers| watchers.len.load(Relaxed) != 0)
     }
 
-    pub(super) fn watchers(&self) -> &Arc<Watchers> {
+    pub(super) fn watchers(&self) -> Result<&Arc<Watchers>, OutOfMemory> {
         loop {
             if let Some(watchers) = self.watchers.get() {
-                return watchers;
+                return Ok(watchers);
             }
             let fresh = Watchers { len: AtomicU32::new(0), list: SpinLock::new(Rank::Poll, List::new()) };
             // If another subscriber was quicker, its list is the one.
-            let _ = self.watchers.set(Arc::new(fresh));
+            let _ = self.watchers.set(try_arc(fresh)?);
             machine::cpu::spin_wait();
         }
     }
@@ -94,15 +96,15 @@ impl Default for PollSource {
 
 impl Watch {
     /// Subscribes `target` to a source.
-    pub fn new(source: &Arc<Watchers>, interest: Events, target: Target) -> Arc<Self> {
-        let watch = Arc::new(Self { link: Link::new(), source: source.clone(), interest, target });
+    pub fn new(source: &Arc<Watchers>, interest: Events, target: Target) -> Result<Arc<Self>, OutOfMemory> {
+        let watch = try_arc(Self { link: Link::new(), source: source.clone(), interest, target })?;
         let mut list = source.list.lock();
         let entered = list.push_back(watch.clone());
         debug_assert!(entered.is_ok(), "a new subscription is in no list");
         source.len.store(list.len() as u32, SeqCst);
         drop(list);
         fence(SeqCst);
-        watch
+        Ok(watch)
     }
 
     /// Ends the subscription. A notification that has begun may still arrive.

@@ -11,6 +11,8 @@ use crate::schedule;
 use crate::thread::{Thread, current};
 use crate::time::SleepTimer;
 use crate::wait::{Wait, WaitError};
+use machine::frame::OutOfMemory;
+use machine::heap::{Grow, try_arc};
 
 /// Collects subscriptions, and waits until one of them is notified. They end when it is dropped.
 ///
@@ -37,10 +39,10 @@ impl Sleeper {
 }
 
 impl Waiter {
-    /// A waiter for the current thread, without subscriptions.
-    pub fn new() -> Self {
+    /// A waiter for the current thread, without subscriptions, if there is memory for it.
+    pub fn new() -> Result<Self, OutOfMemory> {
         let sleeper = Sleeper { thread: current().to_arc(), is_told: AtomicBool::new(false) };
-        Self { target: Target::Thread(Arc::new(sleeper)), watches: Vec::new(), has_failed: false }
+        Ok(Self { target: Target::Thread(try_arc(sleeper)?), watches: Vec::new(), has_failed: false })
     }
 
     /// A waiter that subscribes an item of an epoll instance.
@@ -51,15 +53,17 @@ impl Waiter {
     /// Subscribes to `source`. Called by implementations of [`Pollable::poll`](super::Pollable::poll)
     /// before they look at their state.
     pub fn watch(&mut self, source: &PollSource, interest: Events) {
-        if self.watches.try_reserve(1).is_err() {
-            self.has_failed = true;
-            return;
-        }
+        self.has_failed |= self.try_watch(source, interest).is_err();
+    }
+
+    fn try_watch(&mut self, source: &PollSource, interest: Events) -> Result<(), OutOfMemory> {
+        self.watches.try_grow(1)?;
         let target = match &self.target {
             Target::Thread(sleeper) => Target::Thread(sleeper.clone()),
             Target::Item(item) => Target::Item(item.clone()),
         };
-        self.watches.push(Watch::new(source.watchers(), interest, target));
+        self.watches.push(Watch::new(source.watchers()?, interest, target)?);
+        Ok(())
     }
 
     /// Whether a subscription could not be made for want of memory; then waiting might not end.
@@ -87,12 +91,6 @@ impl Waiter {
     /// Hands the subscriptions over to whoever will end them.
     pub(super) fn take(&mut self) -> Vec<Arc<Watch>> {
         core::mem::take(&mut self.watches)
-    }
-}
-
-impl Default for Waiter {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -1,74 +1,36 @@
-//! Every allocation of a frame fails once, in turn, in the middle of what programs do: the call says ENOMEM or succeeds all
-//! the same, and the next one without a failure succeeds.
-#![expect(unsafe_code, reason = "memory is mapped, moved and touched")]
-use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, RenameFlags, ftruncate, memfd_create, open, renameat_with};
-use rustix::io::{Errno, pwrite, read, write};
-use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap, munmap};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use rustix::pipe::{PipeFlags, fcntl_setpipe_size, pipe_with};
-use std::fs;
+//! Every request of the kernel for memory, for a frame or of its heap, fails once, in turn, in the middle of what programs do: the call says ENOMEM
+//! or succeeds all the same, the next one without a failure succeeds, and the kernel's heap is afterwards as full as before.
+
+#[path = "../failures/arena.rs"]
+mod arena;
+#[path = "../failures/files.rs"]
+mod files;
+#[path = "../failures/hook.rs"]
+mod hook;
+#[path = "../failures/memory.rs"]
+mod memory;
+#[path = "../failures/processes.rs"]
+mod processes;
+#[path = "../failures/streams.rs"]
+mod streams;
+
+use hook::Hook;
+use rustix::io::Errno;
 use std::io;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::Command;
-use std::ptr::null_mut;
+use std::time::Duration;
 
-/// Where the kernel is told which allocation fails, and says whether it has.
-const HOOK: &str = "/sys/kernel/debug/fail_frame";
-/// More allocations than any of the operations makes.
+#[global_allocator]
+static ARENA: arena::Arena = arena::Arena::new();
+
+/// More requests than any of the operations makes.
 const MOST: u32 = 3000;
+/// What the kernel may keep of an operation, done often: a table that has grown, a cache that holds one thing more.
+const KEPT_BYTES: u64 = 4096;
+/// Rounds of failures in which it has to become no more.
+const ROUNDS: usize = 3;
 
+/// What is done; the path is one that it may use for itself.
 type Operation = fn(&str) -> Result<(), Errno>;
-
-const OPERATIONS: &[(&str, Operation)] = &[
-    ("exec", |_| command(Command::new("/bin/busybox").arg("true"))),
-    // For a child that changes its user the standard library forks.
-    ("fork and exec", |_| command(Command::new("/bin/busybox").arg("true").uid(0))),
-    ("exec of what is no program", |_| match command(&mut Command::new("/etc/no-program")) {
-        Err(Errno::NOEXEC) => Ok(()),
-        other => other,
-    }),
-    ("a thread", |_| {
-        let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(|| 1);
-        thread.map_err(errno)?.join().map(|_| ()).map_err(|_| Errno::IO)
-    }),
-    ("a mapping that is touched", |_| mapping()),
-    ("a mapping that moves", |_| moved()),
-    ("a shared file", |_| shared()),
-    ("a pipe", |_| piped()),
-    ("sockets", |_| {
-        let (one, two) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::empty(), None)?;
-        write(&one, &[7; 50_000])?;
-        read(&two, &mut [0; 50_000]).map(|_| ())
-    }),
-    ("a file", |name| {
-        let file = open(name, OFlags::CREATE | OFlags::EXCL | OFlags::RDWR, Mode::from_raw_mode(0o600))?;
-        let result = (0..20).try_for_each(|page| pwrite(&file, &[1; 100], page * 10_000).map(|_| ()));
-        rustix::fs::unlink(name)?;
-        result
-    }),
-    ("folders, links and names", |name| {
-        fs::create_dir(name).map_err(errno)?;
-        let inner = format!("{name}/{}", "x".repeat(200));
-        let result = names(name, &inner);
-        let _ = fs::remove_dir_all(name);
-        result
-    }),
-    ("a path", |_| fs::metadata("/proc/self/task/../../self/fd/0").map(|_| ()).map_err(errno)),
-    ("a folder that is read", |_| {
-        for entry in fs::read_dir("/bin").map_err(errno)? {
-            entry.map_err(errno)?;
-        }
-        Ok(())
-    }),
-    ("/proc", |_| {
-        for name in
-            ["/proc/self/maps", "/proc/self/smaps", "/proc/meminfo", "/proc/self/status", "/proc/mounts"]
-        {
-            fs::read(name).map_err(errno)?;
-        }
-        Ok(())
-    }),
-];
 
 fn errno(error: io::Error) -> Errno {
     // The standard library says this where it had itself no memory.
@@ -77,93 +39,80 @@ fn errno(error: io::Error) -> Errno {
 }
 
 fn main() -> io::Result<()> {
-    fs::write("/etc/no-program", "neither")?;
-    let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
-    fs::set_permissions("/etc/no-program", mode)?;
-    for (name, operation) in OPERATIONS {
-        println!("{name}: {}", sweep(*operation)?);
+    let hook = Hook::open()?;
+    processes::prepare()?;
+    files::prepare()?;
+    hook.fail_mine();
+    let only = std::env::args().nth(1);
+    for (name, operation) in
+        [processes::OPERATIONS, memory::OPERATIONS, files::OPERATIONS, streams::OPERATIONS].concat()
+    {
+        if only.as_ref().is_none_or(|only| only == name) {
+            println!("{name}: {}", sweep(&hook, operation)?);
+        }
     }
     Ok(())
 }
 
-/// Has the first, second ... allocation of an operation fail until none is left that could; says how that went.
-fn sweep(operation: Operation) -> io::Result<String> {
+/// Whether an error may be what comes of a request that failed.
+fn is_for_want_of_memory(error: Errno) -> bool {
+    // Locks, messages and threads have errors of their own for it, as in Linux.
+    matches!(error, Errno::NOMEM | Errno::NOLCK | Errno::NOBUFS | Errno::AGAIN)
+}
+
+/// Has the requests of an operation fail; says how that went.
+fn sweep(hook: &Hook, operation: Operation) -> io::Result<String> {
     // What is made once for all is made now.
-    if let Err(error) = operation("/tmp/first") {
-        return Ok(format!("fails without a failure: {error}"));
+    for path in ["/tmp/again", "/tmp/after"] {
+        if let Err(error) = operation(path) {
+            return Ok(format!("fails without a failure: {error}"));
+        }
     }
-    for failing in 0..MOST {
-        fs::write(HOOK, failing.to_string())?;
-        let result = operation("/tmp/again");
-        let is_over = fs::read_to_string(HOOK)? == "pending\n";
-        fs::write(HOOK, "off")?;
-        match result {
-            Ok(()) => {}
-            Err(Errno::NOMEM) if !is_over => {}
-            Err(error) => return Ok(format!("allocation {failing}: {error}")),
+    // What failures alone bring into the caches is there after the first round.
+    let mut leaked = 0;
+    for _ in 0..ROUNDS {
+        let before = settled(hook, 0);
+        if let Err(why) = round(hook, operation) {
+            return Ok(why);
         }
-        if let Err(error) = operation("/tmp/after") {
-            return Ok(format!("after the failure of allocation {failing}: {error}"));
-        }
-        if is_over {
+        leaked = settled(hook, before + KEPT_BYTES).saturating_sub(before);
+        if leaked <= KEPT_BYTES {
             return Ok("refused or done, and possible again".into());
         }
     }
-    Ok("too many allocations".into())
+    Ok(format!("leaks {leaked} bytes"))
 }
 
-/// Starts a program and waits for it. One that the kernel ends because it has no memory for it counts as refused.
-fn command(command: &mut Command) -> Result<(), Errno> {
-    let status = command.status().map_err(errno)?;
-    match (status.code(), status.signal()) {
-        (Some(0), _) => Ok(()),
-        (_, Some(9)) => Err(Errno::NOMEM),
-        _ => Err(Errno::CHILD),
-    }
-}
-
-fn mapping() -> Result<(), Errno> {
-    const LEN: usize = 64 << 10;
-    // SAFETY: the memory is this function's own and used within its length.
-    unsafe {
-        let at = mmap_anonymous(null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?;
-        for offset in (0..LEN).step_by(4096) {
-            at.cast::<u8>().add(offset).write_volatile(1);
+/// Has the first, second ... request of an operation fail until none is left that could.
+fn round(hook: &Hook, operation: Operation) -> Result<(), String> {
+    for failing in 0..MOST {
+        hook.fail_after(failing);
+        let result = operation("/tmp/again");
+        let has_failed = hook.stop();
+        match result {
+            Ok(()) => {}
+            Err(error) if has_failed && is_for_want_of_memory(error) => {}
+            Err(error) => return Err(format!("request {failing}: {error}")),
         }
-        munmap(at, LEN)
+        if let Err(error) = operation("/tmp/after") {
+            return Err(format!("after the failure of request {failing}: {error}"));
+        }
+        if !has_failed {
+            return Ok(());
+        }
     }
+    Err("too many requests".into())
 }
 
-fn moved() -> Result<(), Errno> {
-    const LEN: usize = 16 << 10;
-    // SAFETY: as above; the old place is not used after the memory has moved.
-    unsafe {
-        let mut at = mmap_anonymous(null_mut(), LEN, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?;
-        at.cast::<u8>().write_volatile(9);
-        let mut len = LEN;
-        let result = mremap(at, LEN, 4 << 20, MremapFlags::MAYMOVE).map(|new| (at, len) = (new, 4 << 20));
-        assert_eq!(at.cast::<u8>().read_volatile(), 9);
-        munmap(at, len)?;
-        result
+/// Bytes of the kernel's heap in use, when those who have ended are gone: no more than `most`, or as few as there are after a while.
+fn settled(hook: &Hook, most: u64) -> u64 {
+    let mut least = hook.heap_bytes();
+    for _ in 0..20 {
+        if least <= most {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+        least = least.min(hook.heap_bytes());
     }
-}
-
-fn shared() -> Result<(), Errno> {
-    let file = memfd_create("shared", MemfdFlags::CLOEXEC)?;
-    ftruncate(&file, 40_000)?;
-    pwrite(&file, &[3; 9000], 20_000).map(|_| ())
-}
-
-fn piped() -> Result<(), Errno> {
-    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-    fcntl_setpipe_size(&writer, 256 << 10)?;
-    write(&writer, &[5; 100_000])?;
-    read(&reader, &mut [0; 100_000]).map(|_| ())
-}
-
-fn names(folder: &str, inner: &str) -> Result<(), Errno> {
-    fs::write(inner, "content").map_err(errno)?;
-    fs::hard_link(inner, format!("{folder}/hard")).map_err(errno)?;
-    std::os::unix::fs::symlink(inner, format!("{folder}/soft")).map_err(errno)?;
-    renameat_with(CWD, inner, CWD, format!("{folder}/new"), RenameFlags::empty())
+    least
 }

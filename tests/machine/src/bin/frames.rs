@@ -11,6 +11,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use machine::address::PAGE_SIZE;
+use machine::failure::{self, Plan};
 use machine::frame::{self, Frame, OutOfMemory, Owner};
 use machine::heap::RESERVE_FRAMES;
 use machine::task::Task;
@@ -119,7 +120,7 @@ fn stacks() -> Result<(), String> {
 }
 
 fn injection() -> Result<(), String> {
-    frame::fail_after(Some(2));
+    failure::plan(Plan::After(2));
     let results = [(); 4].map(|()| Frame::new(Owner::User).is_ok());
     expect("which failed", results, [true, true, false, true])
 }

@@ -1,12 +1,13 @@
 //! Addresses of AF_UNIX (unix(7)): a path, an abstract name, or none.
 
 use alloc::collections::BTreeMap;
-use alloc::format;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::socket::{AF_UNIX, UNIX_PATH_MAX};
+use machine::frame::OutOfMemory;
+use machine::heap::{Grow, try_arc_slice, try_format, try_insert};
 use machine::sync::{Rank, SpinLock};
 
 use super::UnixSocket;
@@ -32,17 +33,19 @@ impl Address {
         }
         match path.split_first() {
             None => Ok(Self::Unnamed),
-            Some((0, name)) => Ok(Self::Abstract(Arc::from(name))),
+            Some((0, name)) => Ok(Self::Abstract(try_arc_slice(name)?)),
             Some(_) => {
                 let len = path.iter().position(|&byte| byte == 0).unwrap_or(path.len());
-                Ok(Self::Path(Arc::from(path.get(..len).unwrap_or(path))))
+                Ok(Self::Path(try_arc_slice(path.get(..len).unwrap_or(path))?))
             }
         }
     }
 
     /// As a `struct sockaddr_un` of the length that it needs.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::from((AF_UNIX).to_ne_bytes());
+    pub(super) fn to_bytes(&self) -> Result<Vec<u8>, OutOfMemory> {
+        let mut bytes = Vec::new();
+        bytes.try_grow_exact(2 + UNIX_PATH_MAX + 1)?;
+        bytes.extend_from_slice(&AF_UNIX.to_ne_bytes());
         match self {
             Self::Unnamed => {}
             Self::Path(path) => {
@@ -54,7 +57,7 @@ impl Address {
                 bytes.extend_from_slice(name);
             }
         }
-        bytes
+        Ok(bytes)
     }
 }
 
@@ -79,16 +82,19 @@ impl UnixNamespace {
         if names.get(name).is_some_and(|known| known.strong_count() > 0) {
             return Err(Errno::EADDRINUSE);
         }
-        names.insert(Arc::clone(name), socket);
+        // What was there has gone.
+        try_insert(&mut names, Arc::clone(name), socket)?;
         Ok(())
     }
 
     /// Gives a socket a name of five digits that is free (unix(7), autobind): ENOSPC.
     pub(super) fn bind_any(&self, socket: &Weak<UnixSocket>) -> Result<Arc<[u8]>, Errno> {
         for number in 0..=0xf_ffff_u32 {
-            let name: Arc<[u8]> = Arc::from(format!("{number:05x}").into_bytes());
-            if self.bind(&name, Weak::clone(socket)).is_ok() {
-                return Ok(name);
+            let name: Arc<[u8]> = try_arc_slice(try_format(format_args!("{number:05x}"))?.as_bytes())?;
+            match self.bind(&name, Weak::clone(socket)) {
+                Ok(()) => return Ok(name),
+                Err(Errno::EADDRINUSE) => {}
+                Err(error) => return Err(error),
             }
         }
         Err(Errno::ENOSPC)

@@ -7,6 +7,7 @@ use core::sync::atomic::Ordering;
 use abi::Errno;
 use abi::socket::{AF_UNIX, AF_UNSPEC, SOMAXCONN};
 use abi::stat::S_IFSOCK;
+use machine::heap::{Grow, try_arc};
 use threads::WaitError;
 use threads::poll::Events;
 
@@ -38,11 +39,12 @@ impl UnixSocket {
                 Address::Abstract(name)
             }
             Address::Path(path) => {
+                let bound = try_arc(Bound(Weak::clone(&self.me)))?;
                 let made = caller.context.make_node(None, &path, S_IFSOCK | 0o777, 0);
                 let place =
                     made.map_err(|error| if error == Errno::EEXIST { Errno::EADDRINUSE } else { error })?;
                 let attachment = place.inode().attachment().ok_or(Errno::EOPNOTSUPP)?;
-                attachment.attach(Arc::new(Bound(Weak::clone(&self.me))));
+                attachment.attach(bound);
                 Address::Path(path)
             }
         };
@@ -137,7 +139,7 @@ impl UnixSocket {
     /// accepted or not.
     fn enter_backlog(&self, listener: &Arc<Self>) -> Result<bool, Errno> {
         // The accepted socket carries the listener's name and the identity that listened.
-        let half = Self::new(self.kind, &self.namespace, Address::Unnamed, listener.own.credentials());
+        let half = Self::new(self.kind, &self.namespace, Address::Unnamed, listener.own.credentials())?;
         *half.own.address.lock() = listener.own.address();
         *half.peer.lock() = Some(Arc::clone(&self.own));
         {
@@ -146,7 +148,7 @@ impl UnixSocket {
             if backlog.waiting.len() > backlog.most {
                 return Ok(false);
             }
-            backlog.waiting.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            backlog.waiting.try_grow(1)?;
             let mut peer = self.peer.lock_nested();
             if peer.is_some() {
                 return Err(Errno::EISCONN);

@@ -7,6 +7,8 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 
 use abi::Errno;
 use abi::socket::Ucred;
+use machine::frame::OutOfMemory;
+use machine::heap::{Grow, try_arc};
 use machine::sync::{Rank, SpinLock};
 use threads::WaitQueue;
 use threads::poll::{Events, PollSource};
@@ -60,8 +62,8 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn new(address: Address, credentials: Ucred) -> Arc<Self> {
-        Arc::new(Self {
+    pub(super) fn new(address: Address, credentials: Ucred) -> Result<Arc<Self>, OutOfMemory> {
+        try_arc(Self {
             packets: SpinLock::new(Rank::Stream, VecDeque::new()),
             bytes: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
@@ -117,7 +119,7 @@ impl Side {
             let mut packets = self.packets.lock();
             if self.has_reading_ended() {
                 Some((packet, Errno::EPIPE))
-            } else if packets.try_reserve(1).is_err() {
+            } else if packets.try_grow(1).is_err() {
                 Some((packet, Errno::ENOMEM))
             } else {
                 packets.push_back(packet);

@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use abi::Errno;
 use abi::socket::*;
 use abi::time::Timeval;
+use machine::heap::try_to_vec;
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::UnixSocket;
@@ -22,8 +23,8 @@ fn timeout(value: &[u8]) -> Result<u64, Errno> {
     time.to_nanoseconds().ok_or(Errno::EDOM)
 }
 
-fn shown_timeout(timeout_ns: &AtomicU64) -> Vec<u8> {
-    Timeval::from_nanoseconds(timeout_ns.load(Ordering::Relaxed)).as_bytes().to_vec()
+fn shown_timeout(timeout_ns: &AtomicU64) -> Result<Vec<u8>, Errno> {
+    Ok(try_to_vec(Timeval::from_nanoseconds(timeout_ns.load(Ordering::Relaxed)).as_bytes())?)
 }
 
 impl UnixSocket {
@@ -42,18 +43,18 @@ impl UnixSocket {
             SO_REUSEADDR | SO_KEEPALIVE | SO_BROADCAST | SO_OOBINLINE | SO_DONTROUTE | SO_PRIORITY
             | SO_REUSEPORT => 0,
             SO_SNDLOWAT | SO_RCVLOWAT => 1,
-            SO_RCVTIMEO => return Ok(shown_timeout(&self.receive_timeout_ns)),
-            SO_SNDTIMEO => return Ok(shown_timeout(&self.send_timeout_ns)),
-            SO_LINGER => return Ok(Linger::default().as_bytes().to_vec()),
+            SO_RCVTIMEO => return shown_timeout(&self.receive_timeout_ns),
+            SO_SNDTIMEO => return shown_timeout(&self.send_timeout_ns),
+            SO_LINGER => return Ok(try_to_vec(Linger::default().as_bytes())?),
             SO_PEERCRED => {
                 // Nobody has no process and the ids that stand for nobody.
                 let nobody = Ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
                 let peer = self.peer().map_or(nobody, |peer| peer.credentials());
-                return Ok(peer.as_bytes().to_vec());
+                return Ok(try_to_vec(peer.as_bytes())?);
             }
             _ => return Err(Errno::ENOPROTOOPT),
         };
-        Ok(number.to_ne_bytes().to_vec())
+        Ok(try_to_vec(&number.to_ne_bytes())?)
     }
 
     pub(super) fn put_option(&self, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering;
 
 use abi::Errno;
 use abi::socket::{MessageFlags, Ucred};
+use machine::heap::{Grow, try_collect};
 use memory::{Sink, Source};
 use threads::WaitError;
 
@@ -20,7 +21,7 @@ const CHUNK: usize = 16 * 1024;
 /// Takes `len` bytes out of a source: ENOBUFS where there is no memory for so many.
 fn copy_in(from: &mut dyn Source, len: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| Errno::ENOBUFS)?;
+    bytes.try_grow_exact(len).map_err(|_| Errno::ENOBUFS)?;
     bytes.resize(len, 0);
     let count = from.read(&mut bytes)?;
     bytes.truncate(count);
@@ -253,17 +254,20 @@ impl UnixSocket {
             received.credentials = tells_identity.then_some(packet.credentials);
             received.address = match &packet.from {
                 Address::Unnamed => Vec::new(),
-                named => named.to_bytes(),
+                named => named.to_bytes().unwrap_or_default(),
             };
         }
         let result = into.write(packet.rest());
         let count = result.as_ref().copied().unwrap_or(0);
         let had_rights = !packet.rights.is_empty();
         if had_rights && result.is_ok() {
-            if peeks {
-                received.rights.extend(packet.rights.iter().map(Arc::clone));
+            if !peeks {
+                received.rights = core::mem::take(&mut packet.rights);
+            } else if let Ok(rights) = try_collect(packet.rights.iter().map(Arc::clone)) {
+                received.rights = rights;
             } else {
-                received.rights.append(&mut packet.rights);
+                // Those that are only looked at stay; the message says that some are missing.
+                received.flags |= MessageFlags::CTRUNC;
             }
         }
         received.len += count;
@@ -304,13 +308,16 @@ impl UnixSocket {
                 received.credentials = Some(packet.credentials);
             }
             if packet.from != Address::Unnamed {
-                received.address = packet.from.to_bytes();
+                received.address = packet.from.to_bytes().unwrap_or_default();
             }
             if peeks {
-                received.rights.extend(packet.rights.iter().map(Arc::clone));
+                match try_collect(packet.rights.iter().map(Arc::clone)) {
+                    Ok(rights) => received.rights = rights,
+                    Err(_) => received.flags |= MessageFlags::CTRUNC,
+                }
                 self.own.packets.lock().push_front(packet);
             } else {
-                received.rights.append(&mut packet.rights);
+                received.rights = core::mem::take(&mut packet.rights);
                 self.own.left(full_len, 1);
             }
             // A message is gone even where its bytes could not be stored.

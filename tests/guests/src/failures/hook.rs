@@ -1,0 +1,50 @@
+//! The files of /sys/kernel/debug by which the kernel is told which requests fail, and says how full its heap is.
+
+use rustix::io::{Errno, pread, pwrite};
+use std::fs::{File, OpenOptions};
+use std::io;
+
+/// Open all the time, so that nothing but reading and writing them can fail.
+pub struct Hook {
+    fail: File,
+    heap: File,
+}
+
+impl Hook {
+    pub fn open() -> io::Result<Self> {
+        let fail = OpenOptions::new().read(true).write(true).open("/sys/kernel/debug/fail")?;
+        Ok(Self { fail, heap: File::open("/sys/kernel/debug/heap")? })
+    }
+
+    fn order(&self, order: &str) {
+        // The order itself may be what fails.
+        while pwrite(&self.fail, order.as_bytes(), 0) == Err(Errno::NOMEM) {}
+    }
+
+    /// From now on requests of this thread, and of whom it starts, are among those that fail.
+    pub fn fail_mine(&self) {
+        self.order("mine");
+    }
+
+    /// Has one request fail after so many others.
+    pub fn fail_after(&self, requests: u32) {
+        self.order(&format!("after {requests}"));
+    }
+
+    /// Takes an order back; whether a request has failed by it.
+    pub fn stop(&self) -> bool {
+        self.order("off");
+        number(&self.fail) > 0
+    }
+
+    /// Bytes of the kernel's heap in use.
+    pub fn heap_bytes(&self) -> u64 {
+        number(&self.heap)
+    }
+}
+
+fn number(file: &File) -> u64 {
+    let mut text = [0; 24];
+    let len = pread(file, &mut text, 0).unwrap_or(0);
+    std::str::from_utf8(&text[..len]).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+}
