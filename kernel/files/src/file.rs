@@ -23,12 +23,21 @@ pub struct Transfer {
     pub is_synchronous: bool,
     /// Each write to a pipe is a packet (O_DIRECT).
     pub is_packet: bool,
+    /// No regular file is made longer than this (RLIMIT_FSIZE): EFBIG.
+    pub size_max: Option<u64>,
 }
 
 impl Transfer {
     /// A patient transfer at `offset`.
     pub const fn at(offset: u64) -> Self {
-        Self { offset, is_nonblocking: false, is_append: false, is_synchronous: false, is_packet: false }
+        Self {
+            offset,
+            is_nonblocking: false,
+            is_append: false,
+            is_synchronous: false,
+            is_packet: false,
+            size_max: None,
+        }
     }
 }
 

@@ -148,6 +148,7 @@ impl OpenFile {
             is_append: flags.contains(OpenFlags::APPEND),
             is_synchronous: flags.contains(OpenFlags::DSYNC),
             is_packet: flags.contains(OpenFlags::DIRECT),
+            size_max: None,
         }
     }
 
@@ -179,15 +180,20 @@ impl OpenFile {
     }
 
     /// write(2) and writev(2): EBADF where it is not open for writing.
-    #[inline]
     pub fn write(&self, from: &mut dyn Source) -> Result<usize, Errno> {
+        self.write_within(from, None)
+    }
+
+    /// As [`write`](Self::write): EFBIG for a file that would become longer than `size_max`.
+    #[inline]
+    pub fn write_within(&self, from: &mut dyn Source, size_max: Option<u64>) -> Result<usize, Errno> {
         self.check_writable()?;
         if !self.positioning.has_position() {
             return self.file.write(from, &mut self.transfer(0));
         }
         let mut position = self.position.lock();
         check_extent(*position, from.remaining())?;
-        let mut how = self.transfer(*position);
+        let mut how = Transfer { size_max, ..self.transfer(*position) };
         let result = self.file.write(from, &mut how);
         *position = how.offset;
         result
@@ -203,12 +209,17 @@ impl OpenFile {
     }
 
     /// pwrite(2). With O_APPEND it appends, whatever the offset says, as Linux does.
-    pub fn write_at(&self, from: &mut dyn Source, offset: i64) -> Result<usize, Errno> {
+    pub fn write_at(
+        &self,
+        from: &mut dyn Source,
+        offset: i64,
+        size_max: Option<u64>,
+    ) -> Result<usize, Errno> {
         let offset = u64::try_from(offset).map_err(|_| Errno::EINVAL)?;
         self.check_write_offsets()?;
         self.check_writable()?;
         check_extent(offset, from.remaining())?;
-        self.file.write(from, &mut self.transfer(offset))
+        self.file.write(from, &mut Transfer { size_max, ..self.transfer(offset) })
     }
 
     /// Whether it can be read and written at offsets: EBADF for a place, ESPIPE.

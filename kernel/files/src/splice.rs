@@ -12,6 +12,15 @@ use crate::file::Positioning;
 use crate::open_file::OpenFile;
 use crate::pipe::Pipe;
 
+/// How long a file may become, and whether a write was refused for it: that counts even where bytes were moved before.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SizeLimit {
+    /// No regular file is made longer than this.
+    pub max: Option<u64>,
+    /// A write was refused.
+    pub was_hit: bool,
+}
+
 /// A page as a place to read to.
 struct FrameSink {
     frame: Frame,
@@ -110,9 +119,15 @@ impl Source for FrameSource<'_> {
 
 impl FrameSource<'_> {
     /// Writes what is left to `file`, and takes off what it took. Devices may take bytes without looking at them.
-    fn write_to(&mut self, file: &OpenFile, offset: &mut Option<u64>) -> Result<usize, Errno> {
+    fn write_to(
+        &mut self,
+        file: &OpenFile,
+        offset: &mut Option<u64>,
+        limit: &mut SizeLimit,
+    ) -> Result<usize, Errno> {
         let (start, left) = (self.start, self.left);
-        let outcome = write(file, self, offset);
+        let outcome = write(file, self, offset, limit.max);
+        limit.was_hit |= limit.max.is_some() && outcome == Err(Errno::EFBIG);
         let count = outcome.unwrap_or(0);
         (self.start, self.left) = (start + count, left - count);
         outcome
@@ -132,14 +147,20 @@ fn read(file: &OpenFile, into: &mut dyn Sink, offset: &mut Option<u64>) -> Resul
 }
 
 /// Writes to `file` at `offset`, or at its position.
-fn write(file: &OpenFile, from: &mut dyn Source, offset: &mut Option<u64>) -> Result<usize, Errno> {
+fn write(
+    file: &OpenFile,
+    from: &mut dyn Source,
+    offset: &mut Option<u64>,
+    size_max: Option<u64>,
+) -> Result<usize, Errno> {
     match offset {
         Some(offset) => {
-            let done = file.write_at(from, i64::try_from(*offset).map_err(|_| Errno::EINVAL)?)?;
+            let start = i64::try_from(*offset).map_err(|_| Errno::EINVAL)?;
+            let done = file.write_at(from, start, size_max)?;
             *offset += done as u64;
             Ok(done)
         }
-        None => file.write(from),
+        None => file.write_within(from, size_max),
     }
 }
 
@@ -153,6 +174,7 @@ pub fn copy(
     to: &OpenFile,
     to_offset: &mut Option<u64>,
     len: usize,
+    limit: &mut SizeLimit,
 ) -> Result<usize, Errno> {
     if to.file().as_pipe().is_some_and(|end| !end.pipe().has_readers()) {
         return Err(Errno::EPIPE);
@@ -174,7 +196,7 @@ pub fn copy(
         let step = read(from, &mut page, &mut start).and_then(|count| {
             let mut source = FrameSource { frame: &page.frame, start: 0, left: count };
             while source.left > 0 {
-                match source.write_to(to, to_offset) {
+                match source.write_to(to, to_offset, limit) {
                     Ok(0) => break,
                     Ok(_) => {}
                     Err(error) if source.left == count => return Err(error),
@@ -216,6 +238,7 @@ pub fn splice(
     to_offset: &mut Option<u64>,
     len: usize,
     is_nonblocking: bool,
+    limit: &mut SizeLimit,
 ) -> Result<usize, Errno> {
     let from_pipe = from.file().as_pipe();
     let to_pipe = to.file().as_pipe();
@@ -242,7 +265,7 @@ pub fn splice(
                 return Err(Errno::EINVAL);
             }
             let patient = !is_nonblocking && !from.is_nonblocking();
-            pipe_to_file(from_end.pipe(), to, to_offset, len, patient)
+            pipe_to_file(from_end.pipe(), to, to_offset, len, patient, limit)
         }
         (None, Some(to_end)) => {
             let patient = !is_nonblocking && !to.is_nonblocking();
@@ -257,6 +280,7 @@ fn pipe_to_file(
     to_offset: &mut Option<u64>,
     len: usize,
     patient: bool,
+    limit: &mut SizeLimit,
 ) -> Result<usize, Errno> {
     let mut done = 0;
     while done < len {
@@ -270,7 +294,7 @@ fn pipe_to_file(
         let mut source = FrameSource { frame: &taken.frame, start: taken.start, left: taken.len };
         let mut failure = None;
         while source.left > 0 {
-            match source.write_to(to, to_offset) {
+            match source.write_to(to, to_offset, limit) {
                 Ok(count) if count > 0 => done += count,
                 Ok(_) => break,
                 Err(error) => {

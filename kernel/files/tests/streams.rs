@@ -199,16 +199,17 @@ fn splicing_moves_bytes_and_tee_leaves_them() {
         let to = world.open("/to", OpenFlags::RDWR | OpenFlags::CREAT).unwrap();
         let (reader, writer) = pipe::create(OpenFlags::empty(), 0, 0).unwrap();
         let (second, second_writer) = pipe::create(OpenFlags::empty(), 0, 0).unwrap();
-        use files::splice::{copy, splice, tee};
-        assert_eq!(splice(&from, &mut None, &writer, &mut None, 9000, false), Ok(9000));
+        use files::splice::{SizeLimit, copy, splice, tee};
+        let no_limit = &mut SizeLimit::default();
+        assert_eq!(splice(&from, &mut None, &writer, &mut None, 9000, false, no_limit), Ok(9000));
         assert_eq!(tee(&reader, &second_writer, 9000, false), Ok(9000));
-        assert_eq!(splice(&reader, &mut None, &to, &mut None, 9000, true), Ok(9000));
+        assert_eq!(splice(&reader, &mut None, &to, &mut None, 9000, true, no_limit), Ok(9000));
         assert_eq!(world.contents("/to").unwrap(), vec![7; 9000]);
         assert_eq!(read(&second, 10_000).unwrap(), vec![7; 9000]);
-        assert_eq!(copy(&from, &mut Some(0), &to, &mut None, 1 << 20), Ok(10_000));
+        assert_eq!(copy(&from, &mut Some(0), &to, &mut None, 1 << 20, no_limit), Ok(10_000));
         assert_eq!(world.contents("/to").unwrap().len(), 19_000);
-        assert_eq!(splice(&from, &mut None, &to, &mut None, 1, false), Err(Errno::EINVAL));
-        assert_eq!(splice(&reader, &mut Some(0), &to, &mut None, 1, false), Err(Errno::ESPIPE));
+        assert_eq!(splice(&from, &mut None, &to, &mut None, 1, false, no_limit), Err(Errno::EINVAL));
+        assert_eq!(splice(&reader, &mut Some(0), &to, &mut None, 1, false, no_limit), Err(Errno::ESPIPE));
     });
 }
 

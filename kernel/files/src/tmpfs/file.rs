@@ -142,10 +142,11 @@ impl Contents {
         let _writing = self.writing.lock();
         let size = object.size();
         let offset = if how.is_append { size } else { how.offset };
-        if offset >= SIZE_MAX {
+        let size_max = how.size_max.unwrap_or(SIZE_MAX).min(SIZE_MAX);
+        if offset >= size_max {
             return Err(Errno::EFBIG);
         }
-        let len = (from.remaining() as u64).min(SIZE_MAX - offset);
+        let len = (from.remaining() as u64).min(size_max - offset);
         let seals = self.seals();
         if seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE) {
             return Err(Errno::EPERM);

@@ -9,6 +9,7 @@ use machine::address::UserAddress;
 use memory::user;
 
 use super::Arguments;
+use super::io::check_size;
 use crate::process::Caller;
 
 type Outcome = Result<usize, Errno>;
@@ -135,6 +136,7 @@ pub fn truncate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EINVAL);
     }
     let found = look_up(caller, AT_FDCWD, &path(arguments.address(0))?, Lookup::FOLLOW)?;
+    check_size(caller, &found.inode().metadata(), arguments.word(1))?;
     with_context(caller, |context| context.truncate(&found, arguments.long(1)))?;
     Ok(0)
 }
@@ -145,6 +147,9 @@ pub fn ftruncate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EINVAL);
     }
     let file = caller.descriptors.get(arguments.int(0))?;
+    if file.flags().can_write() && !file.is_path() {
+        check_size(caller, &file.metadata(), arguments.word(1))?;
+    }
     file.truncate(arguments.long(1))?;
     file.drop_privileges(&caller.credentials)?;
     Ok(0)
@@ -157,6 +162,9 @@ pub fn fallocate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EINVAL);
     }
     let how = FallocateFlags::from_bits(arguments.unsigned(1)).ok_or(Errno::EOPNOTSUPP)?;
+    if file.flags().can_write() && !how.contains(FallocateFlags::PUNCH_HOLE) {
+        check_size(caller, &file.metadata(), arguments.word(2).saturating_add(arguments.word(3)))?;
+    }
     file.allocate(how, arguments.long(2), arguments.long(3))?;
     file.drop_privileges(&caller.credentials)?;
     Ok(0)

@@ -4,9 +4,10 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::fcntl::{Iovec, ReadWriteFlags, UIO_MAXIOV};
+use abi::resource::{RLIM_INFINITY, RLIMIT_FSIZE};
 use abi::signal::Signal;
 use abi::signal::info::{SI_USER, SigInfo};
-use files::{OpenFile, Seek};
+use files::{Metadata, OpenFile, Seek};
 use machine::address::{USER_END, UserAddress};
 use machine::heap::Grow;
 use memory::user::{self, UserSink, UserSource};
@@ -50,7 +51,8 @@ pub fn segments(address: UserAddress, count: u32) -> Result<Vec<(UserAddress, us
     Ok(ranges)
 }
 
-/// What every write does with its result: bytes are counted, and a pipe or socket that nobody reads is SIGPIPE as well as an error.
+/// What every write does with its result: bytes are counted; a pipe or socket that nobody reads is SIGPIPE as well as an error, a file
+/// that would become too long SIGXFSZ.
 pub fn finish_write(caller: &Caller, outcome: Outcome) -> Outcome {
     match outcome {
         Ok(written) => caller.process.account.note_write(written),
@@ -58,6 +60,7 @@ pub fn finish_write(caller: &Caller, outcome: Outcome) -> Outcome {
             let info = SigInfo::sent(Signal::SIGPIPE, SI_USER, caller.process.pid(), caller.credentials.uid);
             send::to_task(&caller.task, Signal::SIGPIPE, info)?;
         }
+        Err(Errno::EFBIG) if size_limit(caller).is_some() => tell_too_long(caller)?,
         Err(_) => {}
     }
     outcome
@@ -88,56 +91,35 @@ pub fn write(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     finish_write(caller, outcome)
 }
 
-/// Writes, with RLIMIT_FSIZE in mind: a file of the file system is not made longer than that (EFBIG and SIGXFSZ).
+/// The longest file that the caller may make (RLIMIT_FSIZE).
+pub fn size_limit(caller: &Caller) -> Option<u64> {
+    let limit = caller.process.limits.soft(RLIMIT_FSIZE);
+    (limit != RLIM_INFINITY).then_some(limit)
+}
+
+/// SIGXFSZ: a file would have become too long.
+pub fn tell_too_long(caller: &Caller) -> Result<(), Errno> {
+    send::to_task(&caller.task, Signal::SIGXFSZ, SigInfo::kernel(Signal::SIGXFSZ))
+}
+
+/// A file that is to become `size` bytes long: EFBIG and SIGXFSZ where the caller may not make it as long.
+pub fn check_size(caller: &Caller, metadata: &Metadata, size: u64) -> Result<(), Errno> {
+    let is_too_long = size_limit(caller).is_some_and(|limit| size > limit);
+    if metadata.is_regular() && size > metadata.size && is_too_long {
+        tell_too_long(caller)?;
+        return Err(Errno::EFBIG);
+    }
+    Ok(())
+}
+
+/// Writes at the position, or at an offset.
 fn write_limited(caller: &Caller, file: &OpenFile, source: &mut dyn Source, at: Option<i64>) -> Outcome {
     if source.remaining() > 0 {
         file.drop_privileges(&caller.credentials)?;
     }
-    let limit = caller.process.limits.soft(abi::resource::RLIMIT_FSIZE);
-    if limit != abi::resource::RLIM_INFINITY && file.metadata().is_regular() {
-        let start = match at {
-            Some(at) => at as u64,
-            None if file.flags().contains(abi::fcntl::OpenFlags::APPEND) => file.metadata().size,
-            None => file.position(),
-        };
-        if start >= limit && source.remaining() > 0 {
-            send::to_task(&caller.task, Signal::SIGXFSZ, SigInfo::kernel(Signal::SIGXFSZ))?;
-            return Err(Errno::EFBIG);
-        }
-        let mut cut = Limited { source, left: usize::try_from(limit - start).unwrap_or(usize::MAX) };
-        return match at {
-            Some(at) => file.write_at(&mut cut, at),
-            None => file.write(&mut cut),
-        };
-    }
     match at {
-        Some(at) => file.write_at(source, at),
-        None => file.write(source),
-    }
-}
-
-/// A source that ends early.
-struct Limited<'a> {
-    source: &'a mut dyn Source,
-    left: usize,
-}
-
-impl Source for Limited<'_> {
-    fn remaining(&self) -> usize {
-        self.source.remaining().min(self.left)
-    }
-
-    fn read(&mut self, into: &mut [u8]) -> Outcome {
-        let len = into.len().min(self.left);
-        let done = self.source.read(into.get_mut(..len).unwrap_or_default())?;
-        self.left -= done;
-        Ok(done)
-    }
-
-    fn read_frame(&mut self, frame: &machine::frame::Frame, offset: usize, len: usize) -> Outcome {
-        let done = self.source.read_frame(frame, offset, len.min(self.left))?;
-        self.left -= done;
-        Ok(done)
+        Some(at) => file.write_at(source, at, size_limit(caller)),
+        None => file.write_within(source, size_limit(caller)),
     }
 }
 

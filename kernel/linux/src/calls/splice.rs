@@ -3,13 +3,14 @@
 use abi::Errno;
 use abi::fcntl::{OpenFlags, SpliceFlags};
 use alloc::sync::Arc;
+use files::splice::SizeLimit;
 use files::{Kind, OpenFile};
 use machine::address::UserAddress;
 use memory::user;
 
 use super::Arguments;
 use super::arguments::MAX_TRANSFER;
-use super::io::finish_write;
+use super::io::{finish_write, size_limit, tell_too_long};
 use crate::process::Caller;
 
 type Outcome = Result<usize, Errno>;
@@ -76,7 +77,11 @@ pub fn sendfile(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     }
     let len = arguments.size(3).min(MAX_TRANSFER);
     target.drop_privileges(&caller.credentials)?;
-    let outcome = files::splice::copy(&source, &mut offset, &target, &mut None, len);
+    let mut limit = SizeLimit { max: size_limit(caller), was_hit: false };
+    let outcome = files::splice::copy(&source, &mut offset, &target, &mut None, len, &mut limit);
+    if limit.was_hit && outcome.is_ok() {
+        tell_too_long(caller)?;
+    }
     if let Ok(moved) = outcome {
         caller.process.account.note_read(moved);
         write_offset(arguments.optional(2), offset)?;
@@ -119,7 +124,11 @@ pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EINVAL);
     }
     target.drop_privileges(&caller.credentials)?;
-    let moved = files::splice::copy(&source, &mut source_offset, &target, &mut target_offset, len)?;
+    // Cut to what the file may hold before it begins, so that a limit that is reached is no error.
+    let mut limit = SizeLimit { max: size_limit(caller), was_hit: false };
+    let outcome =
+        files::splice::copy(&source, &mut source_offset, &target, &mut target_offset, len, &mut limit);
+    let moved = finish_write(caller, outcome)?;
     write_offset(arguments.optional(1), source_offset)?;
     write_offset(arguments.optional(3), target_offset)?;
     Ok(moved)
@@ -145,8 +154,13 @@ pub fn splice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let len = arguments.size(4).min(MAX_TRANSFER);
     let is_nonblocking = flags.contains(SpliceFlags::NONBLOCK);
     target.drop_privileges(&caller.credentials)?;
+    let mut limit = SizeLimit { max: size_limit(caller), was_hit: false };
+    let (from_offset, to_offset) = (&mut source_offset, &mut target_offset);
     let outcome =
-        files::splice::splice(&source, &mut source_offset, &target, &mut target_offset, len, is_nonblocking);
+        files::splice::splice(&source, from_offset, &target, to_offset, len, is_nonblocking, &mut limit);
+    if limit.was_hit && outcome.is_ok() {
+        tell_too_long(caller)?;
+    }
     if outcome.is_ok() {
         write_offset(arguments.optional(1), source_offset)?;
         write_offset(arguments.optional(3), target_offset)?;
