@@ -151,7 +151,7 @@ fn make(config: &Config) -> Result<Arc<Task>, Errno> {
         tid: pid,
         process: process.clone(),
         blocked: abi::signal::SigSet::EMPTY,
-        descriptors: Descriptors::new(),
+        descriptors: Descriptors::new()?,
         place: Place::new(directories, 0o022)?,
         credentials: Arc::new(credentials),
     })?;

@@ -9,6 +9,7 @@
 //! What A sends goes into Side B. Bytes are copied once into a packet and once out of it, with no lock held.
 
 mod address;
+mod circles;
 mod connection;
 mod inbox;
 mod options;
@@ -43,6 +44,7 @@ use crate::open_file::OpenFile;
 
 use address::Address;
 pub use address::UnixNamespace;
+pub use circles::socket_was_closed;
 use inbox::Side;
 
 /// How bytes are kept together.
@@ -160,6 +162,23 @@ impl UnixSocket {
             receive_timeout_ns: AtomicU64::new(0),
             send_timeout_ns: AtomicU64::new(0),
         })
+    }
+
+    /// Visits the files that wait in the inbox, and in those of connections that nobody has accepted.
+    fn each_waiting(&self, visit: &mut dyn FnMut(&OpenFile)) {
+        self.own.each_right(visit);
+        if let Some(backlog) = &*self.backlog.lock() {
+            for half in &backlog.waiting {
+                half.own.each_right_nested(visit);
+            }
+        }
+    }
+
+    /// Throws away what waits, as when the socket goes.
+    fn empty(&self) {
+        self.own.clear();
+        let backlog = self.backlog.lock().take();
+        drop(backlog);
     }
 
     fn peer(&self) -> Option<Arc<Side>> {

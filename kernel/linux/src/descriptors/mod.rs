@@ -11,7 +11,8 @@ use alloc::vec::Vec;
 use abi::Errno;
 use files::OpenFile;
 use files::locks::LockOwner;
-use machine::heap::Grow;
+use files::socket::unix::socket_was_closed;
+use machine::heap::{Grow, try_arc};
 use machine::sync::atomic::{AtomicU64, Ordering};
 use machine::sync::{Rank, SpinLock};
 
@@ -28,20 +29,20 @@ pub struct Descriptors {
 
 impl Descriptors {
     /// No descriptors.
-    pub fn new() -> Arc<Self> {
+    pub fn new() -> Result<Arc<Self>, Errno> {
         Self::with(Table::new())
     }
 
-    fn with(table: Table<Arc<OpenFile>>) -> Arc<Self> {
+    fn with(table: Table<Arc<OpenFile>>) -> Result<Arc<Self>, Errno> {
         let owner = LockOwner::Process(NEXT_OWNER.fetch_add(1, Ordering::Relaxed));
-        Arc::new(Self { table: SpinLock::new(Rank::Table, table), owner })
+        Ok(try_arc(Self { table: SpinLock::new(Rank::Table, table), owner })?)
     }
 
     /// A copy that changes by itself: ENOMEM.
     pub fn duplicate(&self) -> Result<Arc<Self>, Errno> {
         // The copy is dropped unlocked, should it be incomplete.
         let copy = self.table.lock().try_clone()?;
-        Ok(Self::with(copy))
+        Self::with(copy)
     }
 
     /// Who holds record locks taken through this table.
@@ -95,7 +96,7 @@ impl Descriptors {
         let old = self.table.lock().replace(descriptor, file, closes_on_exec)?;
         if let Some(old) = old {
             // dup2(2) does not tell of errors of the close.
-            let _ = self.finish_close(&old);
+            let _ = self.finish_close(old);
         }
         Ok(())
     }
@@ -104,7 +105,7 @@ impl Descriptors {
     pub fn close(&self, descriptor: i32) -> Result<(), Errno> {
         let number = usize::try_from(descriptor).map_err(|_| Errno::EBADF)?;
         let file = self.table.lock().remove(number).ok_or(Errno::EBADF)?;
-        self.finish_close(&file)
+        self.finish_close(file)
     }
 
     /// Closes the descriptors in `first..=last`, or those of them that execve(2) closes.
@@ -114,13 +115,19 @@ impl Descriptors {
             let next = self.table.lock().remove_next(from, last, closing_on_exec_only);
             let Some((number, file)) = next else { break };
             // Nobody is told of errors here.
-            let _ = self.finish_close(&file);
+            let _ = self.finish_close(file);
             from = number + 1;
         }
     }
 
-    fn finish_close(&self, file: &Arc<OpenFile>) -> Result<(), Errno> {
-        file.closed_by(self.owner)
+    fn finish_close(&self, file: Arc<OpenFile>) -> Result<(), Errno> {
+        let is_socket = file.file().as_socket().is_some();
+        let outcome = file.closed_by(self.owner);
+        drop(file);
+        if is_socket {
+            socket_was_closed();
+        }
+        outcome
     }
 
     /// Marks the descriptors in `first..=last` to be closed by execve(2).

@@ -21,6 +21,7 @@ fn main() -> io::Result<()> {
     many()?;
     datagrams()?;
     passing()?;
+    circles()?;
     refused()
 }
 
@@ -179,6 +180,39 @@ fn passing() -> io::Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Sockets that nobody holds but their own inboxes are closed: what waits in them is, and a pipe's writer among that.
+fn circles() -> io::Result<()> {
+    for len in 1..=3 {
+        let (reader, writer) = rustix::pipe::pipe()?;
+        let pairs = (0..len).map(|_| UnixStream::pair()).collect::<io::Result<Vec<_>>>()?;
+        for (index, (sender, _)) in pairs.iter().enumerate() {
+            let (_, next) = &pairs[(index + 1) % len];
+            send_descriptor(sender, next)?;
+        }
+        send_descriptor(&pairs[0].0, &writer)?;
+        drop((writer, pairs));
+        // Linux looks for circles when some socket is closed.
+        drop(UnixStream::pair()?);
+        println!("a circle of {len}: {:?}", read(&reader, &mut [0; 1]));
+    }
+    let (sender, held) = UnixStream::pair()?;
+    send_descriptor(&sender, &held)?;
+    drop(sender);
+    drop(UnixStream::pair()?);
+    let mut buffer = [0; 8];
+    println!("still held: {:?}", read(&held, &mut buffer));
+    Ok(())
+}
+
+fn send_descriptor(sender: &UnixStream, descriptor: &impl AsFd) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    sendmsg(sender, &[IoSlice::new(b"one")], &mut ancillary, SendFlags::empty())?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use threads::WaitQueue;
 use threads::poll::{Events, PollSource};
 
 use super::address::Address;
+use super::circles::hold_still;
 use crate::open_file::OpenFile;
 
 /// Bytes that wait for a receiver before senders do (`net.core.wmem_default`).
@@ -135,6 +136,40 @@ impl Side {
         self.readable.wake_one();
         self.read_events.notify(Events::IN | Events::RDNORM);
         Ok(())
+    }
+
+    /// Takes the packet in front if `is_wanted`. One with files moves only while [circles](super::circles) are not looked for.
+    pub(super) fn take_front(&self, is_wanted: impl Fn(&Packet) -> bool) -> Option<Packet> {
+        let mut still = None;
+        loop {
+            let mut packets = self.packets.lock();
+            let has_rights = !packets.front().filter(|front| is_wanted(front))?.rights.is_empty();
+            if !has_rights || still.is_some() {
+                return packets.pop_front();
+            }
+            drop(packets);
+            still = Some(hold_still());
+        }
+    }
+
+    /// Puts back what was taken, or the rest of it.
+    pub(super) fn put_back(&self, packet: Packet) {
+        let _still = (!packet.rights.is_empty()).then(hold_still);
+        self.packets.lock().push_front(packet);
+    }
+
+    /// Visits the files that wait here.
+    pub(super) fn each_right(&self, visit: &mut dyn FnMut(&OpenFile)) {
+        for packet in &*self.packets.lock() {
+            packet.rights.iter().for_each(|file| visit(file));
+        }
+    }
+
+    /// As [`each_right`](Self::each_right), with a socket's lock held.
+    pub(super) fn each_right_nested(&self, visit: &mut dyn FnMut(&OpenFile)) {
+        for packet in &*self.packets.lock_nested() {
+            packet.rights.iter().for_each(|file| visit(file));
+        }
     }
 
     /// Notes that `bytes` and `packets` have left, and wakes a writer.

@@ -11,6 +11,7 @@ use memory::{Sink, Source};
 use threads::WaitError;
 
 use super::address::Address;
+use super::circles;
 use super::inbox::{MESSAGE_MAX, Packet, Side};
 use super::{UnixKind, UnixSocket, bury};
 use crate::socket::{Message, Received, SocketCaller};
@@ -88,6 +89,13 @@ impl UnixSocket {
         };
         self.wait_for_room(&target, is_nonblocking)?;
         let count = bytes.len();
+        let _still = match circles::note(&message.rights) {
+            Ok(still) => still,
+            Err(error) => {
+                bury(message.rights);
+                return Err(error.into());
+            }
+        };
         target.push(packet(bytes, message.rights)).map_err(|error| self.when_gone(error))?;
         Ok(count)
     }
@@ -114,6 +122,7 @@ impl UnixSocket {
             let step = self.wait_for_room(target, is_nonblocking).and_then(|()| copy_in(from, len)).and_then(
                 |bytes| {
                     let count = bytes.len();
+                    let _still = circles::note(&rights)?;
                     target.push(packet(bytes, core::mem::take(&mut rights)))?;
                     Ok(count)
                 },
@@ -240,14 +249,11 @@ impl UnixSocket {
         peeks: bool,
     ) -> Result<bool, Errno> {
         let tells_identity = self.passes_credentials.load(Ordering::Relaxed);
-        let taken = {
-            let mut packets = self.own.packets.lock();
-            let goes_on = packets.front().is_some_and(|front| {
-                let is_same = first.is_none_or(|first| !tells_identity || first == front.credentials);
-                is_same && (first.is_none() || front.rights.is_empty())
-            });
-            if goes_on { packets.pop_front() } else { None }
-        };
+        let already = *first;
+        let taken = self.own.take_front(|front| {
+            let is_same = already.is_none_or(|first| !tells_identity || first == front.credentials);
+            is_same && (already.is_none() || front.rights.is_empty())
+        });
         let Some(mut packet) = taken else { return Ok(self.own.is_empty() && first.is_none()) };
         if first.is_none() {
             *first = Some(packet.credentials);
@@ -276,7 +282,7 @@ impl UnixSocket {
         }
         let is_used_up = packet.rest().is_empty() && !peeks;
         if !is_used_up {
-            self.own.packets.lock().push_front(packet);
+            self.own.put_back(packet);
         }
         if !peeks && count > 0 || is_used_up {
             self.own.left(count, usize::from(is_used_up));
@@ -298,7 +304,7 @@ impl UnixSocket {
                 return Ok(Received::default());
             }
             let _receiving = self.receiving.lock();
-            let taken = self.own.packets.lock().pop_front();
+            let taken = self.own.take_front(|_| true);
             // Another receiver was quicker.
             let Some(mut packet) = taken else { continue };
             let result = into.write(packet.rest());
@@ -315,7 +321,7 @@ impl UnixSocket {
                     Ok(rights) => received.rights = rights,
                     Err(_) => received.flags |= MessageFlags::CTRUNC,
                 }
-                self.own.packets.lock().push_front(packet);
+                self.own.put_back(packet);
             } else {
                 received.rights = core::mem::take(&mut packet.rights);
                 self.own.left(full_len, 1);
