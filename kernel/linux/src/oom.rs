@@ -31,7 +31,8 @@ fn is_ending() -> bool {
     Task::current().is_some_and(|task| task.process().is_ending())
 }
 
-/// Chooses a victim, names it in the log, and kills it and whoever shares its memory. One that is ending already is waited for by the patient, and passed over by others.
+/// Chooses a victim, names it in the log, and kills it and whoever shares its memory: one at a time. One that is ending already is waited for by the patient;
+/// others take its memory, and pass it over when there is nothing left to take.
 fn choose(is_patient: bool, pages: usize) -> Verdict {
     let Some(init) = crate::init() else { return Verdict::Nobody };
     let processes = init.namespaces.pids.processes();
@@ -41,7 +42,12 @@ fn choose(is_patient: bool, pages: usize) -> Verdict {
             continue;
         }
         if process.is_ending() {
-            if is_patient {
+            let Some(program) = process.program() else { continue };
+            let is_alone = !processes
+                .iter()
+                .any(|other| !other.is_ending() && !other.is_zombie() && shares_memory(other, process));
+            // Lent by who goes on (vfork), it is not the ending one's to give.
+            if is_alone && (is_patient || !program.space().is_emptied() && !program.space().take_away()) {
                 return Verdict::Pending;
             }
             continue;

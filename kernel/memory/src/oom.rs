@@ -20,7 +20,8 @@ pub enum Verdict {
 /// What the process layer decides.
 #[derive(Clone, Copy)]
 pub struct Policy {
-    /// Chooses a program, logs its name and kills it, unless one is on its way out and the first word says that it is to be waited for. `pages` is how many are wanted.
+    /// Chooses a program, logs its name and kills it, unless one is on its way out: that is waited for, and if the first word says that it takes long, its memory is
+    /// taken from it. `pages` is how many are wanted.
     /// One caller at a time, without spin locks.
     pub choose: fn(is_patient: bool, pages: usize) -> Verdict,
     /// Whether the current thread's own program is to end: then it gets no more memory and does not wait.
@@ -29,7 +30,7 @@ pub struct Policy {
 
 /// How many victims one allocation may cost.
 const VICTIMS: usize = 8;
-/// How long a victim has to give its memory back before the next is chosen.
+/// How long a victim has to give its memory back before it is taken.
 const PATIENCE_NS: u64 = 2_000_000_000;
 
 static POLICY: Once<Policy> = Once::new();

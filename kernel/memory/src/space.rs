@@ -27,7 +27,7 @@ mod report;
 mod reverse;
 
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use abi::Errno;
 use abi::mman::MlockallFlags;
@@ -97,6 +97,8 @@ pub struct AddressSpace {
     areas: SpinLock<AreaTree>,
     /// Moves with every edit of the areas.
     generation: AtomicU64,
+    /// What was its own has been taken from it, as it is to end.
+    is_emptied: AtomicBool,
     changes: Mutex<Changes>,
     limits: SpinLock<Limits>,
     account: Account,
@@ -117,6 +119,7 @@ impl AddressSpace {
             space,
             areas: SpinLock::new(Rank::AddressSpace, areas),
             generation: AtomicU64::new(0),
+            is_emptied: AtomicBool::new(false),
             changes: Mutex::new(changes),
             limits: SpinLock::new(Rank::AddressSpace, limits),
             account: Account::default(),

@@ -133,6 +133,10 @@ impl AddressSpace {
         if address.0 >= USER_END {
             return Err(FaultError::Unmapped);
         }
+        // What has been taken from it is not to be found empty.
+        if self.is_emptied() {
+            return Err(FaultError::OutOfMemory);
+        }
         reclaim::reserve(FAULT_FRAMES).map_err(|_| FaultError::OutOfMemory)?;
         let page = address.page_floor();
         loop {

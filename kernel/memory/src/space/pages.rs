@@ -1,6 +1,7 @@
 //! What areas' changes mean for the page tables: unmapping, changing rights, bringing pages in.
 
 use core::ops::Range;
+use core::sync::atomic::Ordering;
 
 use machine::address::{PAGE_SIZE, UserAddress};
 use machine::context::Access;
@@ -10,6 +11,7 @@ use machine::paging::{Cursor, Gather, Protection};
 use super::{AddressSpace, FaultError};
 use crate::account::Resident;
 use crate::area::{Area, MapKind};
+use crate::oom;
 
 /// Which pages of an area are meant.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,25 @@ impl AddressSpace {
             self.account.unmapped(Resident::Anonymous, anonymous);
             self.account.unmapped(object_kind, of_object);
         });
+    }
+
+    /// Takes from a program that is to end the pages that nobody else has; from now on it gets none. Whether that was done: not while its areas are being changed.
+    pub fn take_away(&self) -> bool {
+        let Some(_changes) = self.changes.try_lock() else { return false };
+        self.is_emptied.store(true, Ordering::SeqCst);
+        let areas = self.snapshot();
+        let mut gather = Gather::new(&self.space);
+        for area in areas.range(0, usize::MAX).filter(|area| area.has_own_pages()) {
+            self.unmap_pages(area, area.start..area.end, &mut gather);
+        }
+        drop(gather);
+        oom::memory_was_freed();
+        true
+    }
+
+    /// Whether [`take_away`](Self::take_away) has been done.
+    pub fn is_emptied(&self) -> bool {
+        self.is_emptied.load(Ordering::SeqCst)
     }
 
     /// Gives the mapped pages in `range` the rights of `area`, which has new ones: stores to what may be shared stay forbidden, and fault.
