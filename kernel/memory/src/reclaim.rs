@@ -25,6 +25,9 @@ use threads::{Wait, WaitQueue};
 use crate::object::{Object, memory_pages};
 use crate::oom;
 
+/// Frames that who wants a page frees for others while there is still room, and pages that the hand passes for that at the most.
+const SHARE: usize = 64;
+const SHARE_VISITS: usize = 8 * SHARE;
 /// Pages that the hand passes at a time.
 const STRIDE: usize = 256;
 /// Rounds over all objects until reclaim gives up: two count every page down, the third unmaps, the fourth frees.
@@ -93,8 +96,13 @@ fn reserve_slowly(pages: usize) -> Result<(), Errno> {
     loop {
         let free = frame::count(Owner::Free);
         if free < marks.low + pages {
-            shrink(marks.high + pages - free);
+            shrink_some(SHARE + pages, SHARE_VISITS + 8 * pages);
         }
+        if has_room() {
+            return Ok(());
+        }
+        // Before somebody has to go, everything is looked at.
+        shrink(marks.high + pages);
         if has_room() {
             return Ok(());
         }
@@ -109,11 +117,16 @@ pub fn make_room() -> bool {
     reserve(0).is_ok()
 }
 
-/// Frees up to `wanted` frames of the cache; returns how many.
+/// Frees up to `wanted` frames of the cache, however much has to be looked at for that; returns how many.
 pub fn shrink(wanted: usize) -> usize {
+    shrink_some(wanted, usize::MAX)
+}
+
+/// As [`shrink`], looking at about `visits` pages at the most: so what a page costs is bounded while the cache is hot.
+fn shrink_some(wanted: usize, visits: usize) -> usize {
     let first_round = REGISTRY.lock().rounds;
-    let mut freed = 0;
-    while freed < wanted {
+    let (mut freed, mut visited) = (0, 0);
+    while freed < wanted && visited < visits {
         let (object, page) = {
             let mut registry = REGISTRY.lock();
             if registry.rounds - first_round >= ROUNDS {
@@ -137,6 +150,8 @@ pub fn shrink(wanted: usize) -> usize {
         let Some(object) = object.upgrade() else { continue };
         let (count, hand) = object.shrink(page, STRIDE);
         freed += count;
+        // An object without pages costs a look too.
+        visited += STRIDE.min(object.resident_pages()).max(1);
         if let Some(page) = hand {
             let mut registry = REGISTRY.lock();
             (registry.object, registry.page) = (object.id(), page);
