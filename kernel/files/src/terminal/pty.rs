@@ -160,6 +160,7 @@ impl Master {
             is_packet: AtomicBool::new(false),
             happened: AtomicU8::new(0),
         })?;
+        line.output.lock().try_grow_exact(OUTPUT_MAX)?;
         let number = Number::take()?;
         let driver: Arc<dyn TerminalDriver> = Arc::clone(&line) as _;
         let device = device_number(SLAVE_MAJOR, number.0);

@@ -5,7 +5,6 @@
 
 use alloc::sync::{Arc, Weak};
 
-use abi::Errno;
 use abi::sched::WaitStatus;
 use abi::signal::info::{CLD_EXITED, CLD_KILLED, SigInfo};
 use abi::signal::{ActionFlags, SIG_IGN, Signal};
@@ -156,10 +155,7 @@ fn adopt(process: &Arc<Process>, heir: &Option<Arc<Process>>, child: Arc<Process
     if let Some(heir) = heir {
         child.set_exit_signal(Signal::SIGCHLD);
         child.set_parent(heir);
-        // The heir's list has room for one more, or the child is released unwaited: it stays out of every list and its number is given back.
-        if heir.add_child(&child) == Err(Errno::ENOMEM) {
-            wait::release(&child);
-        }
+        heir.adopt_child(&child);
         let zombie = child.state.lock().zombie;
         if let Some(status) = zombie {
             tell_parent(heir, &child, status);

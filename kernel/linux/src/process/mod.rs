@@ -264,6 +264,11 @@ impl Process {
         Ok(())
     }
 
+    /// Adds a child whose parent ends, which cannot be refused: the list grows out of the heap's reserve.
+    pub fn adopt_child(&self, child: &Arc<Process>) {
+        self.family.lock().children.push(child.clone());
+    }
+
     /// Takes a child out of the list; whether it was in it. Of two threads that wait, one takes it.
     pub fn remove_child(&self, child: &Process) -> bool {
         let removed = {

@@ -17,7 +17,6 @@ mod streams;
 use hook::Hook;
 use rustix::io::Errno;
 use std::io;
-use std::time::Duration;
 
 #[global_allocator]
 static ARENA: arena::Arena = arena::Arena::new();
@@ -71,11 +70,11 @@ fn sweep(hook: &Hook, operation: Operation) -> io::Result<String> {
     // What failures alone bring into the caches is there after the first round.
     let mut leaked = 0;
     for _ in 0..ROUNDS {
-        let before = settled(hook, 0);
+        let before = hook.settled(0);
         if let Err(why) = round(hook, operation) {
             return Ok(why);
         }
-        leaked = settled(hook, before + KEPT_BYTES).saturating_sub(before);
+        leaked = hook.settled(before + KEPT_BYTES).saturating_sub(before);
         if leaked <= KEPT_BYTES {
             return Ok("refused or done, and possible again".into());
         }
@@ -102,17 +101,4 @@ fn round(hook: &Hook, operation: Operation) -> Result<(), String> {
         }
     }
     Err("too many requests".into())
-}
-
-/// Bytes of the kernel's heap in use, when those who have ended are gone: no more than `most`, or as few as there are after a while.
-fn settled(hook: &Hook, most: u64) -> u64 {
-    let mut least = hook.heap_bytes();
-    for _ in 0..20 {
-        if least <= most {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-        least = least.min(hook.heap_bytes());
-    }
-    least
 }

@@ -3,6 +3,7 @@
 use rustix::io::{Errno, pread, pwrite};
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::time::Duration;
 
 /// Open all the time, so that nothing but reading and writing them can fail.
 pub struct Hook {
@@ -37,9 +38,17 @@ impl Hook {
         number(&self.fail) > 0
     }
 
-    /// Bytes of the kernel's heap in use.
-    pub fn heap_bytes(&self) -> u64 {
-        number(&self.heap)
+    /// Bytes of the kernel's heap in use, when those who have ended are gone: no more than `most`, or as few as there are after a while.
+    pub fn settled(&self, most: u64) -> u64 {
+        let mut least = number(&self.heap);
+        for _ in 0..20 {
+            if least <= most {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            least = least.min(number(&self.heap));
+        }
+        least
     }
 }
 
