@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Numbers that are written in prose or in kernel sources only: manual pages, linux/rseq.h,
-/// asm/prctl.h, asm/sigcontext.h and asm/ucontext.h, or that Hob derives.
+/// linux/securebits.h, asm/prctl.h, asm/sigcontext.h and asm/ucontext.h, or that Hob derives.
 const WITHOUT_HEADER: &[&str] = &[
     "ARCH_GET_CPUID",
     "ARCH_GET_FS",
@@ -28,6 +28,13 @@ const WITHOUT_HEADER: &[&str] = &[
     "RSEQ_FEATURE_SIZE",
     "RSEQ_FLAG_UNREGISTER",
     "SCM_MAX_FD",
+    "SECBIT_KEEP_CAPS",
+    "SECBIT_KEEP_CAPS_LOCKED",
+    "SECBIT_NOROOT",
+    "SECBIT_NO_CAP_AMBIENT_RAISE",
+    "SECBIT_NO_SETUID_FIXUP",
+    "SECURE_ALL_BITS",
+    "SECURE_ALL_LOCKS",
     "SIG_DFL",
     "SIG_IGN",
     "SOCK_TYPE_MASK",
