@@ -131,7 +131,7 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
     }
     house.bus().resume(store.last_seq());
     let recorder = store.clone();
-    house.bus().add_sink(Arc::new(move |event| recorder.record(event)));
+    house.bus().add_sink(Arc::new(move |events| recorder.record_all(events)));
 
     // 2. Arm, one after another: the first guards the valves, then come the automations, then who talks to devices. So no
     // report of a device finds a house that does not yet listen.

@@ -93,42 +93,59 @@ struct Mailbox {
 }
 
 impl Mailbox {
-    fn deliver(&self, event: &Arc<Event>) {
-        if !self.filter.passes(event) {
+    /// Puts what passes into the queue, under one lock however much it is.
+    fn deliver(&self, events: &[Arc<Event>]) {
+        let mut wanted = events.iter().filter(|event| self.filter.passes(event)).peekable();
+        if wanted.peek().is_none() {
             return;
         }
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.missed > 0 {
-            queue.missed += 1;
+        wanted.for_each(|event| queue.push(event, self.capacity));
+        drop(queue);
+        self.notify.notify_one();
+    }
+}
+
+impl Queue {
+    fn push(&mut self, event: &Arc<Event>, capacity: usize) {
+        if self.missed > 0 {
+            self.missed += 1;
             return;
         }
-        let is_state = event.kind == "state";
-        if is_state && queue.waiting.len() >= self.capacity / 2 {
-            let place = event.entity.as_ref().and_then(|id| queue.latest.get(id).copied());
-            let place = place.and_then(|at| at.checked_sub(queue.taken)).map(|at| at as usize);
-            if let Some(slot) = place.and_then(|at| queue.waiting.get_mut(at)) {
+        let is_half_full = self.waiting.len() >= capacity / 2;
+        let entity = event.entity.as_ref().filter(|_| is_half_full && event.kind == "state");
+        if let Some(entity) = entity {
+            let place = self.latest.get(entity).and_then(|at| at.checked_sub(self.taken));
+            if let Some(slot) = place.and_then(|at| self.waiting.get_mut(at as usize)) {
                 *slot = event.clone();
-                queue.coalesced += 1;
+                self.coalesced += 1;
                 return;
             }
         }
-        if queue.waiting.len() >= self.capacity {
-            queue.missed = queue.waiting.len() as u64 + 1;
-            queue.waiting = VecDeque::new();
-            queue.latest = HashMap::new();
-            queue.taken = 0;
-        } else {
-            if is_state
-                && let Some(entity) = &event.entity
-                && queue.waiting.len() >= self.capacity / 2
-            {
-                let at = queue.taken + queue.waiting.len() as u64;
-                queue.latest.insert(entity.clone(), at);
-            }
-            queue.waiting.push_back(event.clone());
+        if self.waiting.len() >= capacity {
+            *self = Queue {
+                missed: self.waiting.len() as u64 + 1,
+                coalesced: self.coalesced,
+                ..Queue::default()
+            };
+            return;
         }
-        drop(queue);
-        self.notify.notify_one();
+        if let Some(entity) = entity {
+            self.latest.insert(entity.clone(), self.taken + self.waiting.len() as u64);
+        }
+        self.waiting.push_back(event.clone());
+    }
+
+    fn pop(&mut self) -> Option<Delivery> {
+        if self.missed > 0 {
+            return Some(Delivery::Resync { missed: std::mem::take(&mut self.missed) });
+        }
+        let event = self.waiting.pop_front()?;
+        self.taken += 1;
+        if self.waiting.is_empty() && !self.latest.is_empty() {
+            self.latest = HashMap::new();
+        }
+        Some(Delivery::Event(event))
     }
 }
 
@@ -147,24 +164,28 @@ impl Subscription {
         }
     }
 
+    /// What waits, in order, `most` at most; waits for the first.
+    pub async fn next_batch(&mut self, most: usize) -> Vec<Delivery> {
+        loop {
+            let batch: Vec<Delivery> = {
+                let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+                std::iter::from_fn(|| queue.pop()).take(most).collect()
+            };
+            if !batch.is_empty() {
+                return batch;
+            }
+            self.0.notify.notified().await;
+        }
+    }
+
     /// The next event, if one waits.
     pub fn try_next(&mut self) -> Option<Delivery> {
-        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.missed > 0 {
-            let missed = std::mem::take(&mut queue.missed);
-            return Some(Delivery::Resync { missed });
-        }
-        let event = queue.waiting.pop_front()?;
-        queue.taken += 1;
-        if queue.waiting.is_empty() && !queue.latest.is_empty() {
-            queue.latest = HashMap::new();
-        }
-        Some(Delivery::Event(event))
+        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 }
 
 /// Who gets every event in order, at once, without a queue: the recorder. Must not block.
-pub type Sink = Arc<dyn Fn(&Arc<Event>) + Send + Sync>;
+pub type Sink = Arc<dyn Fn(&[Arc<Event>]) + Send + Sync>;
 
 /// Numbers events and hands them out.
 #[derive(Default)]
@@ -192,17 +213,25 @@ impl Bus {
     }
 
     /// The event happens now: everyone who wants it has it in their queue when this returns.
-    pub fn publish(&self, draft: Draft, now_ms: i64) -> Arc<Event> {
+    pub fn publish(&self, draft: Draft, now_ms: i64) {
+        self.publish_all(vec![draft], now_ms);
+    }
+
+    /// These happen now, one after another; locks are taken and subscribers woken once for all of them.
+    pub fn publish_all(&self, drafts: Vec<Draft>, now_ms: i64) {
         // One at a time, so that every subscriber sees the numbers in order.
         let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = Arc::new(draft.at(self.seq.fetch_add(1, Ordering::Relaxed) + 1, now_ms));
+        let first = self.seq.load(Ordering::Relaxed) + 1;
+        let events: Vec<Arc<Event>> =
+            (first..).zip(drafts).map(|(seq, draft)| Arc::new(draft.at(seq, now_ms))).collect();
+        self.seq.store(first - 1 + events.len() as u64, Ordering::Relaxed);
         for sink in self.sinks.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            sink(&event);
+            sink(&events);
         }
         let mut anyone_gone = false;
         for mailbox in self.mailboxes.read().unwrap_or_else(PoisonError::into_inner).iter() {
             match mailbox.upgrade() {
-                Some(mailbox) => mailbox.deliver(&event),
+                Some(mailbox) => mailbox.deliver(&events),
                 None => anyone_gone = true,
             }
         }
@@ -211,7 +240,6 @@ impl Bus {
             let mut all = self.mailboxes.write().unwrap_or_else(PoisonError::into_inner);
             all.retain(|mailbox| mailbox.strong_count() > 0);
         }
-        event
     }
 
     /// A new subscriber, with room for `capacity` events.
@@ -313,6 +341,27 @@ mod tests {
         assert!(matches!(drain(&mut slow)[..], [Delivery::Event(_)]));
     }
 
+    #[tokio::test]
+    async fn a_batch_is_heard_whole_and_in_order() {
+        let bus = Bus::default();
+        let mut some = bus.subscribe(Filter { patterns: vec!["timer".into()], who: Principal::house() }, 100);
+        let recorded = Arc::new(Mutex::new(Vec::new()));
+        let seen = recorded.clone();
+        bus.add_sink(Arc::new(move |events| seen.lock().unwrap().extend(events.iter().map(|e| e.seq))));
+        let draft = |n: u32| Draft::new(if n % 2 == 0 { "timer" } else { "other" }, json!({ "n": n }));
+        bus.publish_all((0..10).map(draft).collect(), 0);
+        bus.publish_all(Vec::new(), 0);
+        bus.publish(draft(10), 0);
+        let seqs = |batch: Vec<Delivery>| -> Vec<u64> {
+            let seq = |d| if let Delivery::Event(e) = d { e.seq } else { 0 };
+            batch.into_iter().map(seq).collect()
+        };
+        assert_eq!(seqs(some.next_batch(4).await), [1, 3, 5, 7]);
+        assert_eq!(seqs(some.next_batch(4).await), [9, 11]);
+        assert_eq!(*recorded.lock().unwrap(), (1..=11).collect::<Vec<u64>>());
+        assert_eq!(bus.seq(), 11);
+    }
+
     #[test]
     fn a_dropped_subscription_is_forgotten() {
         let bus = Bus::default();
@@ -325,7 +374,9 @@ mod tests {
     fn every_event_has_its_fields_and_numbers_grow() {
         let bus = Bus::default();
         bus.resume(41);
-        let event = bus.publish(Draft::new("dwn", json!({"type": "new"})).device("dwn.n1", None), 1_500);
+        let mut listener = bus.subscribe(Filter::all(), 4);
+        bus.publish(Draft::new("dwn", json!({"type": "new"})).device("dwn.n1", None), 1_500);
+        let Some(Delivery::Event(event)) = listener.try_next() else { panic!("no event") };
         let value = event.value();
         assert_eq!(value["event"], "dwn");
         assert_eq!(

@@ -4,7 +4,7 @@ use crate::BoxFuture;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::entity::{Area, Device, Entity, Kind, State, Status};
-use crate::event::{Draft, Event};
+use crate::event::Draft;
 use crate::function::{self, Call, Found, Function, Method, Reply, Right, Table};
 use crate::memory::{Change, Memory};
 use crate::principal::Principal;
@@ -112,15 +112,20 @@ impl House {
         let now_ms = self.0.clock.now_ms();
         let mut registry = self.0.registry.write().unwrap_or_else(PoisonError::into_inner);
         let (result, events) = change(&mut registry, now_ms);
-        for event in events {
-            self.0.bus.publish(event, now_ms);
+        if !events.is_empty() {
+            self.0.bus.publish_all(events, now_ms);
         }
         result
     }
 
     /// Something happened that is no change of a state.
-    pub fn emit(&self, draft: Draft) -> Arc<Event> {
-        self.0.bus.publish(draft, self.0.clock.now_ms())
+    pub fn emit(&self, draft: Draft) {
+        self.emit_all(vec![draft]);
+    }
+
+    /// Several things happened, one after another.
+    pub fn emit_all(&self, drafts: Vec<Draft>) {
+        self.0.bus.publish_all(drafts, self.0.clock.now_ms());
     }
 
     /// A module has found a device: its status says whether the module may talk to it.

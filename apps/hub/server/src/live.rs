@@ -11,7 +11,7 @@ use crate::hosts::Hosts;
 use crate::http::{admit, query, refuse};
 use crate::listen::{Peer, Server};
 use axum::body::Body;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{FromRequestParts, Request};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -143,7 +143,7 @@ impl Client {
                     }
                     None => false,
                 },
-                delivery = events.next() => self.deliver(delivery, &mut events).await,
+                batch = events.next_batch(BATCH) => self.deliver(batch).await,
                 // The client comes again; it finds the hub as it is then.
                 () = server.closed() => {
                     self.close(close_code::RESTART).await;
@@ -169,22 +169,18 @@ impl Client {
         }
     }
 
-    /// Writes what waits, many events to one flush.
-    async fn deliver(&mut self, first: Delivery, events: &mut Subscription) -> bool {
+    /// Writes what waited, many events to one flush.
+    async fn deliver(&mut self, batch: Vec<Delivery>) -> bool {
         let socket = &mut self.socket;
         let write = async {
-            let mut next = first;
-            for written in 1.. {
-                let text = match next {
-                    Delivery::Event(event) => event.json.clone(),
-                    Delivery::Resync { missed } => json!({"event": "resync", "missed": missed}).to_string(),
+            for delivery in batch {
+                let text = match delivery {
+                    Delivery::Event(event) => Utf8Bytes::try_from(event.json.shared()).unwrap_or_default(),
+                    Delivery::Resync { missed } => {
+                        json!({"event": "resync", "missed": missed}).to_string().into()
+                    }
                 };
-                socket.feed(Message::Text(text.into())).await?;
-                // What is taken from the queue must be written: so the count comes first.
-                match if written < BATCH { events.try_next() } else { None } {
-                    Some(delivery) => next = delivery,
-                    None => break,
-                }
+                socket.feed(Message::Text(text)).await?;
             }
             socket.flush().await
         };
@@ -271,18 +267,15 @@ pub(crate) async fn server_sent(server: Arc<Server>, peer: Peer, request: Reques
             return Some((Ok::<_, std::convert::Infallible>(greeting), listener));
         }
         let Listener { server, pass, events, .. } = &mut listener;
-        let next = tokio::select! {
-            next = timeout(PING_EVERY, events.next()) => next,
+        let batch = tokio::select! {
+            batch = timeout(PING_EVERY, events.next_batch(BATCH)) => batch,
             () = pass.over(server) => return None,
             () = server.closed() => return None,
         };
-        let mut next = match next {
-            Ok(delivery) => delivery,
-            Err(_) => return Some((Ok(":\n\n".to_string()), listener)),
-        };
+        let Ok(batch) = batch else { return Some((Ok(":\n\n".to_string()), listener)) };
         let mut lines = String::new();
-        for written in 1.. {
-            match next {
+        for delivery in batch {
+            match delivery {
                 Delivery::Event(event) => {
                     lines.push_str("data: ");
                     lines.push_str(&event.json);
@@ -291,10 +284,6 @@ pub(crate) async fn server_sent(server: Arc<Server>, peer: Peer, request: Reques
                 Delivery::Resync { missed } => {
                     lines.push_str(&format!("data: {}\n\n", json!({"event": "resync", "missed": missed})));
                 }
-            }
-            match if written < BATCH { events.try_next() } else { None } {
-                Some(delivery) => next = delivery,
-                None => break,
             }
         }
         Some((Ok(lines), listener))

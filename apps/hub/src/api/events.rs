@@ -57,13 +57,13 @@ pub(super) fn register(house: &House, store: &Arc<Store>) {
                 Value::Array(_) => return Err(Problem::new(413, format!("at most {BATCH} events at once"))),
                 one => vec![one],
             };
-            let made = |value: Value| Draft::made(value["event"].as_str().unwrap_or_default(), value.clone());
-            let drafts: Result<Vec<Draft>, Problem> = list.into_iter().map(made).collect();
-            let drafts = drafts?;
+            let made = |value: Value| {
+                let kind = value["event"].as_str().unwrap_or_default().to_string();
+                Draft::made(&kind, value)
+            };
+            let drafts: Vec<Draft> = list.into_iter().map(made).collect::<Result<_, Problem>>()?;
             let count = drafts.len();
-            for draft in drafts {
-                house.emit(draft);
-            }
+            house.emit_all(drafts);
             house.memory().sync().await?;
             Ok(Reply::json(json!({"status": "ok", "events": count})))
         })

@@ -108,7 +108,7 @@ impl Head {
             device: text(self.device),
             area: text(self.area),
             number: None,
-            json: String::new(),
+            json: house::event::Text::default(),
         }
     }
 }

@@ -182,19 +182,28 @@ impl Store {
 
     /// Takes an event: for the log, and if it has a number or lost it, for the history. Never blocks on the disk.
     pub fn record(&self, event: &Arc<Event>) {
-        if event.kind == "state"
-            && let Some(entity) = &event.entity
-        {
+        self.record_all(std::slice::from_ref(event));
+    }
+
+    /// Takes several events in their order.
+    pub fn record_all(&self, events: &[Arc<Event>]) {
+        if events.iter().any(|event| event.kind == "state") {
             let mut history = self.shared.history.lock().unwrap_or_else(PoisonError::into_inner);
-            history.push(entity, event.time_ms, event.number.unwrap_or(f64::NAN));
+            for event in events.iter().filter(|event| event.kind == "state") {
+                if let Some(entity) = &event.entity {
+                    history.push(entity, event.time_ms, event.number.unwrap_or(f64::NAN));
+                }
+            }
         }
         let mut pending = self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        if pending.bytes >= PENDING_BYTES {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
+        for event in events {
+            if pending.bytes >= PENDING_BYTES {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            pending.bytes += event.json.len();
+            pending.events.push(event.clone());
         }
-        pending.bytes += event.json.len();
-        pending.events.push(event.clone());
     }
 
     /// Events that match, newest first. Reads the disk.

@@ -4,13 +4,15 @@
 //! says why it did, or did not, act.
 
 mod functions;
+mod interest;
 mod run;
 mod script;
 
 pub(crate) use functions::check;
 
 use crate::PlaceSettings;
-use house::{BoxFuture, Delivery, Filter, House, Module, Principal, Room};
+use house::{BoxFuture, Delivery, Event, Filter, House, Module, Principal, Room};
+use interest::Interest;
 use rules::mode::Admission;
 use rules::rule::{Snapshot, all_hold};
 use rules::{Place, Rule};
@@ -29,6 +31,8 @@ use tokio::time::{MissedTickBehavior, interval};
 const TRACES: usize = 20;
 /// A clock that jumped further than this did not pass the time between: what would have come in it does not come.
 const LONGEST_CATCH_UP_S: i64 = 600;
+/// Events that are looked at before time and people have their turn.
+const BATCH: usize = 512;
 /// Rules that cause each other for ever are stopped by this.
 const RUNS_A_MINUTE: usize = 600;
 
@@ -99,6 +103,8 @@ struct Engine {
     running: HashMap<String, Vec<AbortHandle>>,
     waiting: HashMap<String, VecDeque<String>>,
     scripts: Arc<Scripts>,
+    /// Which events the rules look at; the others are not even parsed.
+    interest: Interest,
     checked_s: i64,
     /// Runs started in this minute.
     started: (u64, usize),
@@ -129,6 +135,7 @@ impl Module for Automation {
                 running: HashMap::new(),
                 waiting: HashMap::new(),
                 scripts,
+                interest: Interest::default(),
                 started: (0, 0),
             };
             engine.read_rules();
@@ -137,10 +144,13 @@ impl Module for Automation {
             second.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    delivery = events.next() => match delivery {
-                        Delivery::Event(event) => engine.event(&event.value()),
-                        Delivery::Resync { missed } => {
-                            tracing::warn!(missed, "automations missed events: too many at once");
+                    batch = events.next_batch(BATCH) => for delivery in batch {
+                        match delivery {
+                            Delivery::Event(event) if engine.wants(&event) => engine.event(&event.value()),
+                            Delivery::Event(_) => {}
+                            Delivery::Resync { missed } => {
+                                tracing::warn!(missed, "automations missed events: too many at once");
+                            }
                         }
                     },
                     _ = second.tick() => engine.pass_time(),
@@ -173,6 +183,15 @@ impl Engine {
             }
         }
         self.scripts.read();
+        self.interest = Interest::default();
+        for trigger in self.rules.values().filter(|rule| rule.enabled).flat_map(|rule| &rule.triggers) {
+            self.interest.add(trigger);
+        }
+    }
+
+    /// Whether any rule or script, or the engine itself, has to look at this event.
+    fn wants(&self, event: &Event) -> bool {
+        event.kind == "changed" || self.interest.takes(event) || self.scripts.want_events()
     }
 
     fn event(&mut self, event: &Value) {

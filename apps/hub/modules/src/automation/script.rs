@@ -60,11 +60,15 @@ impl Scripts {
         *self.compiled.lock().unwrap_or_else(PoisonError::into_inner) = compiled;
     }
 
+    /// Whether any script wants events.
+    pub fn want_events(&self) -> bool {
+        self.compiled.lock().unwrap_or_else(PoisonError::into_inner).values().any(|ast| wants(ast))
+    }
+
     /// Gives an event to every script that wants events.
     pub fn event(&self, event: &Value) {
         let wanting: Vec<(String, Arc<AST>)> = {
             let all = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-            let wants = |ast: &AST| ast.iter_functions().any(|f| f.name == "on_event" && f.params.len() == 1);
             all.iter().filter(|(_, ast)| wants(ast)).map(|(id, ast)| (id.clone(), ast.clone())).collect()
         };
         for (id, ast) in wanting {
@@ -118,6 +122,11 @@ impl Scripts {
         let ran = ran.await.map_err(|e| Problem::internal(e.to_string()))?;
         ran.map_err(|reason| Problem::new(422, "the script failed").detail(reason))
     }
+}
+
+/// Whether a script has a function for events.
+fn wants(ast: &AST) -> bool {
+    ast.iter_functions().any(|f| f.name == "on_event" && f.params.len() == 1)
 }
 
 /// Checks a source.

@@ -39,6 +39,8 @@ impl Irrigation {
 
 /// How often valves are looked at while there is anything to watch.
 const PASS: Duration = Duration::from_millis(200);
+/// States that are looked at before the engine has its turn.
+const BATCH: usize = 256;
 /// Inputs to the engine that wait at most.
 const INPUTS: usize = 64;
 
@@ -74,14 +76,16 @@ impl Module for Irrigation {
             pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 let input = tokio::select! {
-                    delivery = events.next() => {
-                        match delivery {
-                            Delivery::Event(event) => {
-                                if let Some(id) = &event.entity {
-                                    look_at(&house, &guard, id);
+                    batch = events.next_batch(BATCH) => {
+                        for delivery in batch {
+                            match delivery {
+                                Delivery::Event(event) => {
+                                    if let Some(id) = &event.entity {
+                                        look_at(&house, &guard, id);
+                                    }
                                 }
+                                Delivery::Resync { .. } => look_at_all(&house, &guard),
                             }
-                            Delivery::Resync { .. } => look_at_all(&house, &guard),
                         }
                         None
                     }
