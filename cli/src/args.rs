@@ -142,6 +142,8 @@ pub enum Figure {
     Boot,
     /// Guest instructions of system calls, switches and faults
     Calls,
+    /// The home hub: start, memory, events a second and latency, with Home Assistant beside it
+    Hub,
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub enum Profile {
     Release,
     /// Quick to build, small and quick enough: test programs.
     Tool,
+    /// Services as they are shipped: like a release, but a panic unwinds.
+    Service,
 }
 
 /// Which compiler builds for a platform.
@@ -75,6 +77,7 @@ impl Build<'_> {
             Profile::Debug => &mut cargo,
             Profile::Release => cargo.arg("--release"),
             Profile::Tool => cargo.args(["--profile", "tool"]),
+            Profile::Service => cargo.args(["--profile", "service"]),
         };
         if !std::io::stderr().is_terminal() {
             cargo.arg("-q");

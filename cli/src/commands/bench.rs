@@ -1,8 +1,9 @@
-//! `./hob bench`: what Hob costs beside Linux on the same emulated machine, written into docs/figures/.
+//! `./hob bench`: what Hob costs beside Linux on the same emulated machine, and the hub beside another, written into docs/figures/.
 
 mod boot;
 mod calls;
 mod console;
+mod hub;
 mod linux;
 mod table;
 
@@ -16,6 +17,7 @@ pub fn run(workspace: &Workspace, arguments: &Bench) -> Result<ExitCode> {
     let (name, page) = match arguments.figure {
         Figure::Boot => ("boot", boot::measure(workspace)?),
         Figure::Calls => ("calls", calls::measure(workspace)?),
+        Figure::Hub => ("hub", hub::measure(workspace)?),
     };
     print!("{page}");
     let folder = workspace.path("docs/figures");
