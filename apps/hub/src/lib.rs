@@ -12,4 +12,4 @@ pub mod maintain;
 pub mod start;
 
 pub use config::Config;
-pub use start::{Running, start};
+pub use start::{Running, start, start_on};

@@ -114,7 +114,17 @@ pub async fn start(config: &Config, clock: Clock) -> Result<Running, StartError>
         Ok(false) => {}
         Err(error) => return Err(StartError::Restore(error.to_string())),
     }
-    let store = Arc::new(Store::open(&store_file(config), Options::default()).map_err(StartError::Store)?);
+    let store = Store::open(&store_file(config), Options::default()).map_err(StartError::Store)?;
+    start_on(config, clock, store).await
+}
+
+/// Starts a hub on a store that is open already: on any medium.
+///
+/// # Errors
+/// See [`start`].
+pub async fn start_on(config: &Config, clock: Clock, store: Store) -> Result<Running, StartError> {
+    let io = |what: String| move |error| StartError::Io { what, error };
+    let store = Arc::new(store);
     if let Some(trouble) = store.trouble() {
         tracing::error!(trouble, "the store cannot be used: devices are controlled, nothing is remembered");
     }

@@ -92,21 +92,43 @@ fn longest(relays: &Relays, now_ms: u64) -> u64 {
     history.windows(2).filter(|pair| pair[0].1 != 0).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or(0)
 }
 
+/// The rounds of a full run go on in so many houses at one time; `HUB_KILL_HOUSES` sets another number.
+const HOUSES: u64 = 4;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_random_it_loses_nothing_and_leaves_no_valve_open() {
-    let rounds = if std::env::var_os("HUB_FULL_TESTS").is_some() { 1_000 } else { 25 };
-    let scratch = Scratch::new("kill");
+    let (rounds, houses) = match std::env::var_os("HUB_FULL_TESTS").is_some() {
+        true => {
+            let asked = std::env::var("HUB_KILL_HOUSES").ok().and_then(|houses| houses.parse().ok());
+            (1_000, asked.unwrap_or(HOUSES).max(1))
+        }
+        false => (25, 1),
+    };
+    let all = tokio::task::LocalSet::new();
+    let lives: Vec<_> =
+        (0..houses).map(|house| all.spawn_local(live_and_die(house, rounds / houses))).collect();
+    all.run_until(async {
+        for life in lives {
+            life.await.unwrap();
+        }
+    })
+    .await;
+}
+
+/// One house, with a hub that is killed so many times.
+async fn live_and_die(house: u64, rounds: u64) {
+    let scratch = Scratch::new(&format!("kill-{house}"));
     let config = config(&scratch);
     let port = config.modules.dwn.port;
     let started = Instant::now();
     // The v1 node's own limit is 8 s here (30 min in a garden): the bound when the hub stays away.
-    let (_v1, v1) = irrigation(&config, 1, "old", None);
+    let (_v1, v1) = irrigation(&config, 2 * house as u16 + 1, "old", None);
     let code = wire::pairing::Code::from_random([9; 16]);
     let trust = Trust::new("new", code.clone()).unwrap();
-    let (_v2, v2) = irrigation(&config, 2, "new", Some(trust));
+    let (_v2, v2) = irrigation(&config, 2 * house as u16 + 2, "new", Some(trust));
     let promises = Arc::new(Mutex::new(Promises::default()));
     let lateness = Lateness::watch();
-    let mut random = Random(0x00c0_ffee);
+    let mut random = Random(0x00c0_ffee + house);
     for round in 0..rounds {
         let hub = Process::start(&scratch, port, true);
         let began = Instant::now();
@@ -172,7 +194,7 @@ async fn killed_at_random_it_loses_nothing_and_leaves_no_valve_open() {
     // A v1 node is shut by the hub that comes back, at the latest by its own limit.
     assert!(longest(&v1, now_ms) <= 8_000 + late_ms, "v1: {} ms, late {late_ms}", longest(&v1, now_ms));
     println!(
-        "{rounds} rounds: longest opening v1 {} ms, v2 {} ms; timers late by {late_ms} ms",
+        "house {house}, {rounds} rounds: longest opening v1 {} ms, v2 {} ms; timers late by {late_ms} ms",
         longest(&v1, now_ms),
         longest(&v2, now_ms)
     );

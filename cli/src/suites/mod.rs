@@ -38,7 +38,7 @@ pub fn run(workspace: &Workspace, selection: &Selection, other_kernel: Option<Pa
     cases.extend(guest::cases(&shared)?);
     cases.extend(shell::cases(&shared)?);
     cases.extend(session::cases(&shared)?);
-    cases.extend(service::cases(workspace)?);
+    cases.extend(service::cases(workspace, selection.full)?);
     cases.retain(|case| selection.includes(&case.name, case.is_long));
     if cases.is_empty() {
         bail!("no test has one of these in its name: {}", selection.words.join(" "));

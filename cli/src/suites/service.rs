@@ -1,6 +1,6 @@
 //! `service/NAME`: the tests of a service, by its own script `apps/NAME/test.sh`, which installs what it needs.
 //!
-//! The script's status decides; the tests that it names as it goes (cargo-nextest's and node's lines) are counted one by one.
+//! With `--full` the script is given that word. Its status decides; the tests that it names as it goes (cargo-nextest's and node's lines) are counted one by one.
 
 use super::case::{Case, Outcome, Verdict};
 use super::transcript::tail;
@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 const LAST_LINES: usize = 60;
 
 /// One case for each folder of `apps/` that has the script.
-pub fn cases(workspace: &Workspace) -> Result<Vec<Case>> {
+pub fn cases(workspace: &Workspace, is_full: bool) -> Result<Vec<Case>> {
     let apps = workspace.path("apps");
     let Ok(folders) = std::fs::read_dir(&apps) else { return Ok(Vec::new()) };
     let mut names = Vec::new();
@@ -26,16 +26,17 @@ pub fn cases(workspace: &Workspace) -> Result<Vec<Case>> {
     names.sort();
     let make = |name: String| {
         let workspace = workspace.clone();
-        Case::batch(format!("service/{name}"), move || run(&workspace, &name))
+        Case::batch(format!("service/{name}"), move || run(&workspace, &name, is_full))
     };
     Ok(names.into_iter().map(make).collect())
 }
 
-fn run(workspace: &Workspace, name: &str) -> Result<Vec<Outcome>> {
+fn run(workspace: &Workspace, name: &str, is_full: bool) -> Result<Vec<Outcome>> {
     let script = workspace.path("apps").join(name).join("test.sh");
     let output = Command::new("sh")
-        .args(["-c", "exec 2>&1; exec \"$0\""])
+        .args(["-c", "exec 2>&1; exec \"$0\" \"$@\""])
         .arg(&script)
+        .args(is_full.then_some("--full"))
         .env("NO_COLOR", "1")
         .env("CARGO_TERM_COLOR", "never")
         .stdin(Stdio::null())

@@ -121,12 +121,36 @@ pub fn open_file(path: &Path) -> Result<Database, DatabaseError> {
     Database::builder().set_cache_size(CACHE_BYTES).create_file(file)
 }
 
+/// Makes an empty store where there is none: under another name first, because redb cannot open what it has begun to make when
+/// the power went, and then nothing would ever be remembered.
+fn make(path: &Path) -> Result<(), DatabaseError> {
+    if path.exists() {
+        return Ok(());
+    }
+    let io = |error| DatabaseError::Storage(StorageError::Io(error));
+    let made = private::beside(path, &format!("made-{}", std::process::id()));
+    private::remove(&made).map_err(io)?;
+    drop(open_file(&made)?);
+    std::fs::File::open(&made).and_then(|file| file.sync_all()).map_err(io)?;
+    // Unlike a renaming, a link takes the place of nothing: another hub may have been faster.
+    match std::fs::hard_link(&made, path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(error)),
+        _ => {}
+    }
+    private::remove(&made).map_err(io)?;
+    private::sync_folder_of(path).map_err(io)
+}
+
 impl Store {
     /// Opens (or makes) the store in a file.
     ///
     /// # Errors
     /// Only when the hub must not start; a corrupt or unwritable store opens with [`Memory::trouble`].
     pub fn open(path: &Path, options: Options) -> Result<Store, OpenError> {
+        if let Err(error) = make(path) {
+            // Then it is tried in its place, and what goes wrong there is the store's trouble.
+            tracing::warn!(%error, "the store could not be made beside its place");
+        }
         let file = path.to_path_buf();
         let copy = path.to_path_buf();
         let medium: Medium = Box::new(move || open_file(&file));

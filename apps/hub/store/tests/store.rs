@@ -7,7 +7,7 @@ use house::{Change, Event, Filter, Memory};
 use hub_store::events::Search;
 use hub_store::schema::{self, META};
 use hub_store::{Medium, OpenError, Options, Resolution, Store};
-use medium::{Operation, Tape, apply};
+use medium::{Tape, in_order, torn};
 use redb::ReadableTable as _;
 use serde_json::json;
 use std::sync::Arc;
@@ -135,31 +135,9 @@ async fn a_power_cut_at_any_moment_loses_nothing_acknowledged() {
     let first = acknowledged.first().map_or(0, |(at, _)| *at);
     for cut in first..=log.len() {
         let known = acknowledged.iter().take_while(|(at, _)| *at <= cut).last().map_or(0, |(_, n)| *n);
-        let synced = log[..cut].iter().rposition(|o| matches!(o, Operation::Sync)).map_or(0, |at| at + 1);
-        let mut safe = Vec::new();
-        log[..synced].iter().for_each(|o| apply(&mut safe, o));
-        // In order, as a well-behaved disk would.
-        let mut image = safe.clone();
-        log[synced..cut].iter().for_each(|o| apply(&mut image, o));
-        check_image(image, known, &format!("prefix {cut}"));
-        // Unsynced writes in any order, some lost, some torn at a sector.
+        check_image(in_order(&log, cut), known, &format!("prefix {cut}"));
         for round in 0..rounds {
-            let mut rest: Vec<Operation> = log[synced..cut].to_vec();
-            let mut image = safe.clone();
-            for operation in log[synced..cut].iter().filter(|o| matches!(o, Operation::SetLen(_))) {
-                apply(&mut image, operation);
-            }
-            while !rest.is_empty() {
-                let operation = rest.swap_remove(random.below(rest.len()));
-                match (operation, random.below(3)) {
-                    (Operation::Write(at, bytes), 0) => {
-                        let keep = random.below(bytes.len().div_ceil(512) + 1) * 512;
-                        apply(&mut image, &Operation::Write(at, bytes[..keep.min(bytes.len())].to_vec()));
-                    }
-                    (operation @ Operation::Write(..), 1) => apply(&mut image, &operation),
-                    _ => {}
-                }
-            }
+            let image = torn(&log, cut, |limit| random.below(limit));
             check_image(image, known, &format!("cut {cut}, round {round}"));
         }
     }
@@ -239,6 +217,26 @@ async fn an_older_store_is_migrated_after_a_backup_and_a_newer_one_refused() {
     assert!(matches!(open(&tape), Err(OpenError::Newer { found: 2, known: 1 })));
     let txn = tape.open().unwrap().begin_write().unwrap();
     assert_eq!(txn.open_table(META).unwrap().get("version").unwrap().unwrap().value(), 2);
+}
+
+#[test]
+fn a_store_that_was_only_begun_when_the_power_went_is_made_anew() {
+    let folder = std::env::temp_dir().join(format!("hub-store-begun-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("store.redb");
+    let files = || {
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.map(|name| name.into_string().unwrap()).collect::<Vec<_>>()
+    };
+    // What is left when the power goes in the middle of the making, by a process of the same number.
+    let begun = folder.join(format!("store.redb.made-{}", std::process::id()));
+    std::fs::write(begun, [0; 4096]).unwrap();
+    drop(Store::open(&path, QUICK).unwrap());
+    assert_eq!(files(), ["store.redb"]);
+    let store = Store::open(&path, QUICK).unwrap();
+    assert_eq!(store.trouble(), None);
+    drop(store);
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! A medium for redb that remembers every write and sync, can fail, and can be cut off at any moment.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use redb::{Database, DatabaseError, StorageBackend};
 use std::io;
@@ -69,6 +70,35 @@ pub fn apply(image: &mut Vec<u8>, operation: &Operation) {
         Operation::SetLen(len) => image.resize(*len as usize, 0),
         Operation::Sync => {}
     }
+}
+
+/// What a well-behaved disk holds when the power goes after `cut` operations: all of them.
+pub fn in_order(log: &[Operation], cut: usize) -> Vec<u8> {
+    let mut image = Vec::new();
+    log[..cut].iter().for_each(|operation| apply(&mut image, operation));
+    image
+}
+
+/// What an unkind disk holds then: what was synced, and of the writes since, in any order, some whole, some up to a sector, some
+/// not at all. `below` gives a number below its argument.
+pub fn torn(log: &[Operation], cut: usize, mut below: impl FnMut(usize) -> usize) -> Vec<u8> {
+    let synced = log[..cut].iter().rposition(|o| matches!(o, Operation::Sync)).map_or(0, |at| at + 1);
+    let mut image = in_order(log, synced);
+    let (lengths, mut writes): (Vec<_>, Vec<_>) =
+        log[synced..cut].iter().partition(|o| matches!(o, Operation::SetLen(_)));
+    lengths.into_iter().for_each(|operation| apply(&mut image, operation));
+    while !writes.is_empty() {
+        let operation = writes.swap_remove(below(writes.len()));
+        match (operation, below(3)) {
+            (Operation::Write(at, bytes), 0) => {
+                let keep = below(bytes.len().div_ceil(512) + 1) * 512;
+                apply(&mut image, &Operation::Write(*at, bytes[..keep.min(bytes.len())].to_vec()));
+            }
+            (operation, 1) => apply(&mut image, operation),
+            _ => {}
+        }
+    }
+    image
 }
 
 impl StorageBackend for Tape {
