@@ -96,7 +96,7 @@ impl Run {
             Action::Script { id } => (format!("script {id}"), self.scripts.run(id, &self.cause).await),
             Action::Emit { event, with } => {
                 let made = Draft::made(event, Value::Object(with.clone()));
-                (format!("emit {event}"), made.map(|draft| drop(self.house.emit(draft))))
+                (format!("emit {event}"), made.map(|draft| self.house.emit(draft)))
             }
             Action::Check { .. } | Action::Choose { .. } | Action::Delay { .. } => (String::new(), Ok(())),
         }
