@@ -20,7 +20,7 @@
 //! A waiter is enqueued before it looks at its condition, and a waker changes the condition before it looks
 //! at the queue, so no wake-up is lost. No lock is held across a switch.
 //!
-//! Lock order: poll source and futex bucket, wait queue, timers of a processor, run queue; two run queues
+//! Lock order: futex bucket, poll source, wait queue, timers of a processor, run queue; two run queues
 //! are never held together.
 //!
 //! Start reading in `state.rs` (how parking and waking meet) and `schedule.rs` (the switch). The chapter
