@@ -44,7 +44,7 @@ fn a_lock_of_lower_rank_is_refused_under_a_higher_one() {
 #[test]
 #[should_panic(expected = "holds off interrupts")]
 fn a_lock_of_a_rank_that_handlers_take_must_hold_off_interrupts() {
-    drop(SpinLock::<(), Task>::new(std::hint::black_box(Rank::Timer), ()));
+    let _lock = SpinLock::<(), Task>::new(std::hint::black_box(Rank::Timer), ());
 }
 
 #[test]
