@@ -2,19 +2,10 @@
 //! several mistakes at once. Each must say the same as on Linux.
 #![expect(unsafe_code, reason = "no safe wrapper makes these mistakes")]
 
-use std::arch::asm;
-
 fn call(number: usize, arguments: [usize; 6]) -> isize {
-    let result: isize;
     // SAFETY: each call below is refused, or does what changes nothing that this program uses; addresses are null or of its
     // own buffers.
-    unsafe {
-        asm!("syscall", inlateout("rax") number as isize => result,
-             in("rdi") arguments[0], in("rsi") arguments[1], in("rdx") arguments[2],
-             in("r10") arguments[3], in("r8") arguments[4], in("r9") arguments[5],
-             lateout("rcx") _, lateout("r11") _);
-    }
-    result
+    unsafe { guests::call(number, arguments) }
 }
 
 /// A negative number as an argument.

@@ -2,20 +2,11 @@
 //! non-canonical addresses, the kernel's half. Each must fail as on Linux, and the program goes on.
 #![expect(unsafe_code, reason = "no safe wrapper passes a wild address")]
 
-use std::arch::asm;
-
 /// Makes a call with whatever it is given.
 fn call(number: usize, arguments: [usize; 6]) -> isize {
-    let result: isize;
     // SAFETY: the addresses point to memory that nothing in this program uses, or cannot be used at all; the calls below
     // neither start threads nor end the program.
-    unsafe {
-        asm!("syscall", inlateout("rax") number as isize => result,
-             in("rdi") arguments[0], in("rsi") arguments[1], in("rdx") arguments[2],
-             in("r10") arguments[3], in("r8") arguments[4], in("r9") arguments[5],
-             lateout("rcx") _, lateout("r11") _);
-    }
-    result
+    unsafe { guests::call(number, arguments) }
 }
 
 const SYS_MMAP: usize = 9;
