@@ -348,7 +348,8 @@ mod tests {
         let recorded = Arc::new(Mutex::new(Vec::new()));
         let seen = recorded.clone();
         bus.add_sink(Arc::new(move |events| seen.lock().unwrap().extend(events.iter().map(|e| e.seq))));
-        let draft = |n: u32| Draft::new(if n.is_multiple_of(2) { "timer" } else { "other" }, json!({ "n": n }));
+        let draft =
+            |n: u32| Draft::new(if n.is_multiple_of(2) { "timer" } else { "other" }, json!({ "n": n }));
         bus.publish_all((0..10).map(draft).collect(), 0);
         bus.publish_all(Vec::new(), 0);
         bus.publish(draft(10), 0);
