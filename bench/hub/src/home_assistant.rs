@@ -30,6 +30,15 @@ pub struct Installed {
 }
 
 impl Installed {
+    /// What it calls itself: its version.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn version(&self) -> Result<String> {
+        let output = Command::new(&self.hass).arg("--version").output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    }
+
     /// Makes settings in an empty folder: HTTP, WebSocket, the recorder, one user, 1,000 entities if `is_full`.
     ///
     /// # Errors
@@ -42,7 +51,7 @@ impl Installed {
         std::fs::create_dir_all(settings)?;
         let mut text = format!(
             "homeassistant:\n  name: Bench\n  unit_system: metric\n  time_zone: UTC\n\
-             http:\n  server_host: 127.0.0.1\n  server_port: {PORT}\napi:\nwebsocket_api:\nrecorder:\n"
+             http:\n  server_host: 127.0.0.1\n  server_port: {PORT}\nauth:\napi:\nwebsocket_api:\nrecorder:\n"
         );
         if is_full {
             text.push_str("input_boolean:\n");

@@ -37,6 +37,7 @@ struct Figures {
     after_mib: f64,
     p99_ms: f64,
     missed: u64,
+    version: String,
 }
 
 /// Resident memory of a process.
@@ -107,7 +108,7 @@ fn measure_home_assistant(environment: &Path, scratch: &Path) -> Result<Figures>
         starts.push(started.elapsed());
         drop(running);
     }
-    let mut figures = Figures { start_ms: median(starts), ..Figures::default() };
+    let mut figures = Figures { start_ms: median(starts), version: plain.version()?, ..Figures::default() };
     let running = plain.start()?;
     std::thread::sleep(IDLE);
     figures.idle_mib = running.memory_mib()?;
@@ -126,11 +127,10 @@ fn print(program: &Path, load: &str, hub: &Figures, other: &Result<Figures>) -> 
     let none = Figures::default();
     let theirs = other.as_ref().unwrap_or(&none);
     println!("# The hub\n");
+    let version = &theirs.version;
     println!(
-        "`./hob bench hub`: the hub as it is shipped, one static file of {size_mb:.1} MB without any C, and Home"
-    );
-    println!(
-        "Assistant (package `homeassistant` of PyPI, HTTP, WebSocket and recorder) after it on the same machine.\n"
+        "`./hob bench hub`: the hub as it is shipped, one static file of {size_mb:.1} MB without any C, and Home\n\
+         Assistant {version} (package `homeassistant` of PyPI; HTTP, WebSocket and recorder) after it on the same machine.\n"
     );
     println!("| measure | aim | hub | Home Assistant |\n|---|---|---|---|");
     let row = |measure: &str, aim: &str, unit: &str, digits: usize, of: fn(&Figures) -> f64| {

@@ -32,14 +32,15 @@ fn build(workspace: &Workspace, package: &str, name: &str) -> Result<PathBuf> {
     build.run(workspace)?.remove(name).with_context(|| format!("cargo has built no {name}"))
 }
 
-/// Installs the package from PyPI, once; whatever version the machine's Python takes.
+/// Installs the package from PyPI, once; whatever version the machine's Python takes. Versions for older Pythons do not say that
+/// they need a josepy before 2.
 fn install(environment: &Path) -> Result<()> {
     if environment.join("bin/hass").exists() {
         return Ok(());
     }
     say("installing Home Assistant beside the hub (pip, about 100 MB)");
     run(Command::new("python3").args(["-m", "venv"]).arg(environment))?;
-    run(Command::new(environment.join("bin/pip")).args(["install", "-q", "homeassistant"]))
+    run(Command::new(environment.join("bin/pip")).args(["install", "-q", "homeassistant", "josepy<2"]))
 }
 
 fn run(command: &mut Command) -> Result<()> {
