@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 /// Bytes of a sector, the least that flash erases.
@@ -113,8 +114,7 @@ fn read<F: Flash>(flash: &mut F, sector: u32) -> Result<Option<(u32, Vec<u8>)>, 
     if !head.starts_with(&MAGIC) || len > MAX_BYTES {
         return Ok(None);
     }
-    let mut record = Vec::new();
-    record.resize(len.next_multiple_of(4), 0);
+    let mut record = vec![0; len.next_multiple_of(4)];
     flash.read(sector + HEAD_BYTES as u32, &mut record)?;
     record.truncate(len);
     Ok((checksum(generation, &record) == word(12)).then_some((generation, record)))
@@ -135,7 +135,6 @@ fn checksum(generation: u32, record: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
     use proptest::prelude::*;
 
     /// Flash whose power can go after so many bytes; an erased byte costs as much as a written one.
