@@ -1,7 +1,7 @@
-//! Measures what the kernel's common operations cost and prints a line `name instructions` for each.
+//! Measures what the kernel's common operations cost and prints a line `name cost` for each.
 //!
 //! The unit is a tick of the time-stamp counter. Under QEMU's `-icount shift=0` that is one guest instruction, so a figure
-//! repeats exactly. [`operations`] holds what is measured, [`measure`] how, [`system`] the calls that no safe wrapper makes.
+//! repeats exactly. With the argument `nanoseconds` it is time, which does not. [`operations`] holds what is measured, [`measure`] how, [`system`] the calls that no safe wrapper makes.
 
 mod measure;
 mod operations;
@@ -10,13 +10,19 @@ mod system;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // The program starts itself to measure exec: that copy has nothing to do.
-    if std::env::args().nth(1).as_deref() == Some(operations::EXIT_AT_ONCE) {
-        return ExitCode::SUCCESS;
+    match std::env::args().nth(1).as_deref() {
+        None => measure::count_in(measure::Unit::Ticks),
+        Some("nanoseconds") => measure::count_in(measure::Unit::Nanoseconds),
+        // The program starts itself to measure exec: that copy has nothing to do.
+        Some(operations::EXIT_AT_ONCE) => return ExitCode::SUCCESS,
+        Some(other) => {
+            eprintln!("bench-calls: '{other}' is no unit; expected 'nanoseconds' or nothing");
+            return ExitCode::FAILURE;
+        }
     }
     for (name, operation) in operations::ALL {
         match operation() {
-            Ok(instructions) => println!("{name} {instructions}"),
+            Ok(cost) => println!("{name} {cost}"),
             Err(error) => {
                 eprintln!("{name}: {error}");
                 return ExitCode::FAILURE;

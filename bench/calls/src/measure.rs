@@ -2,20 +2,49 @@
 
 use crate::system;
 use rustix::io::Result;
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::OnceLock;
+
+/// What a figure counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Ticks of the time-stamp counter; under QEMU's `-icount shift=0` guest instructions.
+    Ticks,
+    /// Nanoseconds of the machine's monotonic clock.
+    Nanoseconds,
+}
+
+static UNIT: OnceLock<Unit> = OnceLock::new();
+
+/// Says what this run counts, once and before the first measurement; without it, ticks.
+pub fn count_in(unit: Unit) {
+    UNIT.get_or_init(|| unit);
+}
+
+/// How much has been counted until now.
+pub fn now() -> u64 {
+    match UNIT.get_or_init(|| Unit::Ticks) {
+        Unit::Ticks => system::ticks(),
+        Unit::Nanoseconds => {
+            let time = clock_gettime(ClockId::Monotonic);
+            time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+        }
+    }
+}
 
 /// Rounds before the first that counts: caches of the kernel's allocators fill, pages are faulted in.
 const WARM_ROUNDS: u32 = 2;
 /// Rounds of which the cheapest counts: the others were hit by a timer tick.
 const ROUNDS: u32 = 8;
 
-/// The ticks that one `operation` takes, when each round makes it `times` times.
+/// What one `operation` takes, when each round makes it `times` times.
 pub fn per_operation(times: u64, mut operation: impl FnMut() -> Result<()>) -> Result<u64> {
     cheapest(|| {
-        let start = system::ticks();
+        let start = now();
         for _ in 0..times {
             operation()?;
         }
-        Ok((system::ticks() - start) / times)
+        Ok((now() - start) / times)
     })
 }
 

@@ -1,6 +1,6 @@
 //! What is measured.
 
-use crate::measure::{cheapest, per_operation};
+use crate::measure::{cheapest, now, per_operation};
 use crate::system::{self, Child, Mapping, PAGE};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open, unlink};
@@ -96,14 +96,14 @@ fn yield_switch() -> Result<u64> {
         }
     })?;
     let cost = cheapest(|| {
-        let (start, before) = (system::ticks(), switches.load(Ordering::Relaxed));
+        let (start, before) = (now(), switches.load(Ordering::Relaxed));
         while switches.load(Ordering::Relaxed) < before + 64 {
             sched_yield();
             if !switches.load(Ordering::Relaxed).is_multiple_of(2) {
                 switches.fetch_add(1, Ordering::Relaxed);
             }
         }
-        Ok((system::ticks() - start) / (switches.load(Ordering::Relaxed) - before))
+        Ok((now() - start) / (switches.load(Ordering::Relaxed) - before))
     });
     child.end()?;
     cost
@@ -162,9 +162,9 @@ fn page_fault() -> Result<u64> {
     const PAGES: usize = 256;
     cheapest(|| {
         let mut mapping = Mapping::new(PAGES * PAGE)?.with_small_pages()?;
-        let start = system::ticks();
+        let start = now();
         mapping.touch();
-        let cost = (system::ticks() - start) / PAGES as u64;
+        let cost = (now() - start) / PAGES as u64;
         mapping.unmap()?;
         Ok(cost)
     })

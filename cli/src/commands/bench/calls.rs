@@ -1,4 +1,4 @@
-//! `./hob bench calls`: guest instructions of the kernel's common operations.
+//! `./hob bench calls`: guest instructions of the kernel's common operations, and their time in the emulator.
 
 use super::table::{self, Figures};
 use super::{hob_version, linux};
@@ -27,10 +27,15 @@ pub fn measure(workspace: &Workspace) -> Result<String> {
     let programs = build.run(workspace)?;
     let program = programs.get(PROGRAM).with_context(|| format!("cargo built no {PROGRAM}"))?;
 
-    let step = Step::new("measuring Hob");
-    let on_hob = on(&hob, program).context("on Hob")?;
-    step.message("measuring Linux");
-    let on_linux = on(&linux.kernel, program).context("on Linux")?;
+    let step = Step::new("measuring");
+    let both = |time| -> Result<[Figures; 2]> {
+        step.message("measuring Hob");
+        let on_hob = on(&hob, program, time).context("on Hob")?;
+        step.message("measuring Linux");
+        Ok([on_hob, on(&linux.kernel, program, time).context("on Linux")?])
+    };
+    let [on_hob, on_linux] = both(Time::Instructions)?;
+    let [hob_ns, linux_ns] = both(Time::Wall)?;
     drop(step);
 
     Ok(format!(
@@ -40,18 +45,26 @@ pub fn measure(workspace: &Workspace) -> Result<String> {
          the time-stamp counter is one instruction. Instruction counts do not see cache misses, and Linux here has one CPU. \
          A string instruction counts once for each repetition, so a page that is cleared by `rep stosb` counts 4,096 and \
          one that is cleared by `rep stosq` 512: where pages are cleared the figures say more about the choice of the \
-         instruction than about time.\n",
+         instruction than about time.\n\n\
+         ## Time\n\n\
+         Nanoseconds in the emulator, the least of several rounds, without `-icount`. They depend on the host and on what else it \
+         does, and on what the emulator finds hard, such as faults and changes of the address space: not on what a processor \
+         does.\n\n{}",
         table::compare("operation", &on_hob, &on_linux)?,
         hob_version(workspace),
         linux.version,
+        table::compare("operation", &hob_ns, &linux_ns)?,
     ))
 }
 
 /// Runs the program as the job on `kernel` and reads what it prints.
-fn on(kernel: &Kernel, program: &Path) -> Result<Figures> {
+fn on(kernel: &Kernel, program: &Path, time: Time) -> Result<Figures> {
     let mut tree = initramfs::base()?;
     initramfs::add_program(&mut tree, program)?;
-    let mut job = Job::new([PROGRAM]);
+    let mut job = match time {
+        Time::Instructions => Job::new([PROGRAM]),
+        Time::Wall => Job::new([PROGRAM, "nanoseconds"]),
+    };
     job.input = Input::Bytes(Vec::new());
     initramfs::add_job(&mut tree, &job);
     let folder =
@@ -62,7 +75,7 @@ fn on(kernel: &Kernel, program: &Path) -> Result<Figures> {
 
     let machine = Machine::new(Boot::Kernel { kernel: kernel.file.clone(), initramfs: Some(file) })
         .cpu(Some(PROCESSOR.into()))
-        .time(Time::Instructions)
+        .time(time)
         .word("console=ttyS0")
         .word("quiet");
     let machine = kernel.job_words().into_iter().fold(machine, Machine::word);
