@@ -83,8 +83,10 @@ impl Builder {
         let body = try_box(body)?;
         let thread = Thread::new(task, &self.name, self.nice, self.policy, self.affinity, Some(body));
         thread.account.set_program(has_space);
-        // A program's threads fail as the one that made them; the kernel's own as all of them.
-        thread.set_fails(!has_space || crate::try_current().is_some_and(|maker| maker.fails()));
+        // A program's threads fail as the program's that made them; the kernel's own as all of them.
+        let maker_fails =
+            || crate::try_current().is_some_and(|maker| maker.account.is_program() && maker.fails());
+        thread.set_fails(!has_space || maker_fails());
         try_arc(thread)
     }
 }

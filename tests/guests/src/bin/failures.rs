@@ -41,7 +41,7 @@ fn main() -> io::Result<()> {
     let hook = Hook::open()?;
     processes::prepare()?;
     files::prepare()?;
-    hook.fail_mine();
+    hook.order("mine");
     let only = std::env::args().nth(1);
     for (name, operation) in
         [processes::OPERATIONS, memory::OPERATIONS, files::OPERATIONS, streams::OPERATIONS].concat()
@@ -85,7 +85,7 @@ fn sweep(hook: &Hook, operation: Operation) -> io::Result<String> {
 /// Has the first, second ... request of an operation fail until none is left that could.
 fn round(hook: &Hook, operation: Operation) -> Result<(), String> {
     for failing in 0..MOST {
-        hook.fail_after(failing);
+        hook.order(&format!("after {failing}"));
         let result = operation("/tmp/again");
         let has_failed = hook.stop();
         match result {

@@ -1,6 +1,6 @@
 //! The files of /sys/kernel/debug by which the kernel is told which requests fail, and says how full its heap is.
 
-use rustix::io::{Errno, pread, pwrite};
+use rustix::io::{Errno, pread, write};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::time::Duration;
@@ -17,19 +17,12 @@ impl Hook {
         Ok(Self { fail, heap: File::open("/sys/kernel/debug/heap")? })
     }
 
-    fn order(&self, order: &str) {
+    /// Gives an order, as docs/testing.md has it.
+    pub fn order(&self, order: &str) {
         // The order itself may be what fails.
-        while pwrite(&self.fail, order.as_bytes(), 0) == Err(Errno::NOMEM) {}
-    }
-
-    /// From now on requests of this thread, and of whom it starts, are among those that fail.
-    pub fn fail_mine(&self) {
-        self.order("mine");
-    }
-
-    /// Has one request fail after so many others.
-    pub fn fail_after(&self, requests: u32) {
-        self.order(&format!("after {requests}"));
+        while let Err(error) = write(&self.fail, order.as_bytes()) {
+            assert_eq!(error, Errno::NOMEM, "{order} is not understood");
+        }
     }
 
     /// Takes an order back; whether a request has failed by it.

@@ -6,7 +6,7 @@ use nix::sched::CloneFlags;
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, raise, signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, waitpid};
+use rustix::process::{Pid, WaitOptions, waitpid};
 use rustix::thread::futex;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
@@ -107,33 +107,40 @@ fn command(command: &mut Command) -> Result<(), Errno> {
 }
 
 /// A child of one thread's memory, which ends with what `body` gives.
-fn fork(body: fn() -> i32) -> Result<(), Errno> {
+pub fn fork_off(body: impl FnOnce() -> i32) -> Result<Pid, Errno> {
     // SAFETY: the child makes only system calls, and ends.
-    let child = match unsafe { nix::unistd::fork() }.map_err(from_nix)? {
+    match unsafe { nix::unistd::fork() }.map_err(from_nix)? {
         // SAFETY: as above.
         nix::unistd::ForkResult::Child => unsafe { nix::libc::_exit(body()) },
-        nix::unistd::ForkResult::Parent { child } => child,
-    };
-    wait(child)
+        nix::unistd::ForkResult::Parent { child } => Pid::from_raw(child.as_raw()).ok_or(Errno::CHILD),
+    }
+}
+
+/// As above, and waits for it.
+fn fork(body: fn() -> i32) -> Result<(), Errno> {
+    fork_off(body).and_then(wait)
 }
 
 /// A child that shares memory, descriptors and signal handlers, on a stack of its own.
 fn shared() -> Result<(), Errno> {
-    let flags =
-        CloneFlags::CLONE_VM | CloneFlags::CLONE_FILES | CloneFlags::CLONE_FS | CloneFlags::CLONE_SIGHAND;
+    // What it runs is on this stack: this goes on when the child has ended.
+    let flags = CloneFlags::CLONE_VM
+        | CloneFlags::CLONE_VFORK
+        | CloneFlags::CLONE_FILES
+        | CloneFlags::CLONE_FS
+        | CloneFlags::CLONE_SIGHAND;
     // Not made here: this program's own memory is not what is to fail.
     static STACK: Mutex<[u8; 16 << 10]> = Mutex::new([0; 16 << 10]);
     let mut stack = STACK.lock().map_err(|_| Errno::IO)?;
     // SAFETY: the child only ends, before the stack does.
     let child =
         unsafe { nix::sched::clone(Box::new(|| 0), &mut *stack, flags, Some(Signal::SIGCHLD as i32)) };
-    wait(child.map_err(from_nix)?)
+    wait(Pid::from_raw(child.map_err(from_nix)?.as_raw()).ok_or(Errno::CHILD)?)
 }
 
 /// Waits for a child, which ends with 0 or an error.
-fn wait(child: nix::unistd::Pid) -> Result<(), Errno> {
-    let child = rustix::process::Pid::from_raw(child.as_raw());
-    let ended = waitpid(child, WaitOptions::empty())?.ok_or(Errno::CHILD)?;
+fn wait(child: Pid) -> Result<(), Errno> {
+    let ended = waitpid(Some(child), WaitOptions::empty())?.ok_or(Errno::CHILD)?;
     match (ended.1.exit_status(), ended.1.terminating_signal()) {
         (Some(0), _) => Ok(()),
         (Some(error), _) => Err(Errno::from_raw_os_error(error)),
