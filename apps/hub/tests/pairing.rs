@@ -4,11 +4,11 @@ mod support;
 
 use hob_node::Trust;
 use house::Memory as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use wire::advert::Advert;
 use wire::pairing::{Acceptor, Code, WRONG_CODES, Window};
 use wire::session::{Keys, Link};
@@ -102,4 +102,48 @@ async fn who_answers_in_the_nodes_place_without_its_code_is_not_paired() {
     assert_eq!(answer.status, 409, "{answer:?}");
     impostor.await.unwrap();
     assert_eq!(hub.store.get("pairings", "n1"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_only_connects_does_not_disturb_a_session() {
+    let scratch = Scratch::new("callers");
+    let config = config(&scratch);
+    let hub = start(&config).await;
+    let code = Code::from_random([7; 16]);
+    let (_node, relays) = irrigation(&config, 1, "n1", Some(Trust::new("n1", code.clone()).unwrap()));
+    discovered(hub.http, "n1").await;
+    assert_eq!(pair(hub.http, "n1", &code).await.status, 200);
+    known(hub.http, "dwn.n1.valve_a").await;
+    let before = hub.house.bus().seq();
+    assert_eq!(open_valve(hub.http, "dwn.n1.valve_a", 60).await.status, 200);
+    let address = get(hub.http, "/api/devices/dwn.n1").await.json()["address"].clone();
+    let address: SocketAddr = address.as_str().unwrap().parse().unwrap();
+    let mut callers = Vec::new();
+    let stranger = Keys::generate().unwrap();
+    for number in 0..40 {
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        let said = match number % 4 {
+            0 => b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+            1 => b"DWN2".to_vec(),
+            2 => Link::connect("n1", &stranger, &stranger.public).unwrap().take_output(),
+            _ => Vec::new(),
+        };
+        // The node may already have closed it.
+        let _ = caller.write_all(&said).await;
+        callers.push(caller);
+    }
+    // One that has waited longest gives way to those who came after it.
+    let mut byte = [0];
+    until("the first silent one is closed", SOON, async || {
+        callers[3].try_read(&mut byte).is_ok_and(|len| len == 0)
+    })
+    .await;
+    assert_eq!(relays.now(), 1, "the valve is as it was");
+    assert_eq!(command(hub.http, "dwn.n1.valve_a", json!({"command": "shut"})).await.status, 200);
+    until("it is shut", SOON, async || relays.now() == 0).await;
+    let events = get(hub.http, "/api/events?patterns=dwn").await.json();
+    let is_new = |event: &&Value| event["seq"].as_u64() > Some(before);
+    let is_of_connection = |event: &&Value| ["new", "closed"].contains(&event["type"].as_str().unwrap_or(""));
+    let since: Vec<_> = events.as_array().unwrap().iter().filter(is_new).filter(is_of_connection).collect();
+    assert!(since.is_empty(), "the session has gone on: {since:?}");
 }

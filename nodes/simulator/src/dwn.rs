@@ -1,20 +1,22 @@
 //! A DWN node: adverts over multicast, one hub at a time over TCP, heartbeats; v1 or v2.
 
 use crate::devices::Device;
+use crate::lines::Lines;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
+use wire::Refused;
 use wire::advert::Advert;
 use wire::message::Message;
 use wire::pairing::{Acceptor, Code, Window};
-use wire::session::{Incoming, Keys, Link};
+use wire::reception::Reception;
+use wire::session::{Incoming, Keys};
 
 /// Who one node is and how it speaks.
 #[derive(Clone, Debug)]
@@ -117,7 +119,10 @@ pub fn spawn(config: Config, device: impl Device) -> io::Result<Handle> {
     let listener = TcpListener::from_std(socket.into())?;
 
     let (mood, seen) = watch::channel(Mood::default());
-    let node = Node { config, device, adverts, listener, mood: seen, booted: Instant::now() };
+    let reception = config.trust.is_some().then(Reception::default);
+    let lines = Lines::default();
+    let node =
+        Node { config, device, adverts, listener, mood: seen, booted: Instant::now(), reception, lines };
     Ok(Handle { mood, task: tokio::spawn(node.run()) })
 }
 
@@ -128,48 +133,9 @@ struct Node<D> {
     listener: TcpListener,
     mood: watch::Receiver<Mood>,
     booted: Instant,
-}
-
-/// A connected hub, and how to speak to it.
-struct Hub {
-    stream: TcpStream,
-    link: Option<Link>,
-}
-
-impl Hub {
-    /// Sends reports; over a v2 session that is not open yet they are dropped (the opening sends the state anyway).
-    async fn report(&mut self, reports: Vec<Vec<u8>>) -> io::Result<()> {
-        match &mut self.link {
-            None => self.stream.write_all(&reports.concat()).await,
-            Some(link) => {
-                for payload in reports {
-                    if link.is_open() {
-                        link.send(&Message::Report { payload }).map_err(io::Error::other)?;
-                    }
-                }
-                self.stream.write_all(&link.take_output()).await
-            }
-        }
-    }
-
-    async fn heartbeat(&mut self) -> io::Result<()> {
-        match &mut self.link {
-            None => self.stream.write_all(wire::HEARTBEAT).await,
-            Some(link) if link.is_open() => {
-                link.send(&Message::Alive).map_err(io::Error::other)?;
-                self.stream.write_all(&link.take_output()).await
-            }
-            Some(_) => Ok(()),
-        }
-    }
-}
-
-/// What the hub says; for ever pending while there is none.
-async fn read(hub: &mut Option<Hub>, segment: &mut [u8]) -> io::Result<usize> {
-    match hub {
-        Some(hub) => hub.stream.read(segment).await,
-        None => std::future::pending().await,
-    }
+    lines: Lines,
+    /// Who of them may speak; `None` for v1.
+    reception: Option<Reception>,
 }
 
 impl<D: Device> Node<D> {
@@ -180,113 +146,161 @@ impl<D: Device> Node<D> {
     async fn run(mut self) {
         let mut beat: Interval = interval(self.config.heartbeat);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut hub: Option<Hub> = None;
-        let mut segment = [0; 1024];
         loop {
-            let tick = self.device.next_tick_ms().map(|ms| self.booted + Duration::from_millis(ms));
+            let at = |ms| (self.booted + Duration::from_millis(ms)).into();
+            let tick = self.device.next_tick_ms().map(at);
+            let silence = self.reception.as_ref().and_then(Reception::next_tick_ms).map(at);
+            let never = self.booted.into();
+            // In this order: nobody who talks keeps the device from its time, and after a pause of this machine what was said
+            // meanwhile is heard before anybody is taken to be silent.
             let step = tokio::select! {
-                _ = beat.tick() => self.beat(&mut hub).await,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => self.welcome(stream, &mut hub).await,
-                    Err(error) => Err(error),
-                },
-                read = read(&mut hub, &mut segment) => match read {
-                    Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(len) => self.receive(segment.get(..len).unwrap_or(&[]), &mut hub).await,
-                    Err(error) => Err(error),
-                },
-                () = sleep_until(tick.unwrap_or(self.booted).into()), if tick.is_some() => {
+                biased;
+                () = sleep_until(tick.unwrap_or(never)), if tick.is_some() => {
                     let reports = self.device.tick(self.now_ms());
-                    match &mut hub {
-                        Some(hub) => hub.report(reports).await,
-                        None => Ok(()),
-                    }
+                    self.report(reports)
                 }
+                _ = beat.tick() => self.beat().await,
                 changed = self.mood.changed() => match changed {
-                    Ok(()) if self.mood.borrow_and_update().drops > 0 => Err(io::ErrorKind::ConnectionAborted.into()),
+                    Ok(()) if self.mood.borrow_and_update().drops > 0 => Err(Refused::Malformed("a test")),
                     Ok(()) => Ok(()),
                     Err(_) => return,
                 },
+                (number, segment) = self.lines.heard() => self.receive(number, &segment),
+                () = sleep_until(silence.unwrap_or(never)), if silence.is_some() => {
+                    let now_ms = self.now_ms();
+                    self.reception.iter_mut().for_each(|reception| reception.tick(now_ms));
+                    Ok(())
+                }
+                accepted = self.listener.accept() => {
+                    // A connection that is over before it was taken is nobody's loss.
+                    let _ = accepted.and_then(|(stream, _)| self.welcome(stream));
+                    Ok(())
+                }
             };
             if step.is_err() {
-                hub = None;
+                self.hang_up();
+            }
+            self.settle().await;
+        }
+    }
+
+    /// Lets the hub go: the one in session, or the only one that a v1 node knows.
+    fn hang_up(&mut self) {
+        match &mut self.reception {
+            Some(reception) => {
+                if let Some(number) = reception.session() {
+                    reception.depart(number);
+                }
+            }
+            None => self.lines.keep(|_| false),
+        }
+    }
+
+    /// Closes the connections that have no place any more, and sends what there is for the others.
+    async fn settle(&mut self) {
+        if let Some(reception) = &mut self.reception {
+            self.lines.keep(|number| reception.contains(number));
+            self.lines.each(|number, output| output.extend(reception.take_output(number)));
+        }
+        for number in self.lines.send().await {
+            if let Some(reception) = &mut self.reception {
+                reception.depart(number);
             }
         }
     }
 
-    async fn beat(&mut self, hub: &mut Option<Hub>) -> io::Result<()> {
+    async fn beat(&mut self) -> Result<(), Refused> {
         if self.mood.borrow().is_mute {
             return Ok(());
         }
+        let port = self.listener.local_addr().map(|at| at.port()).ok();
         let advert = Advert {
             name: self.config.name.clone(),
             id: self.config.id.clone(),
             version: if self.config.trust.is_some() { wire::session::VERSION } else { 1 },
-            port: if self.config.trust.is_some() { Some(self.listener.local_addr()?.port()) } else { None },
+            port: port.filter(|_| self.config.trust.is_some()),
             key: self.config.trust.as_ref().map(|trust| trust.acceptor().keys.public),
         };
         let to = SocketAddrV4::new(wire::GROUP.into(), self.config.port);
         // A datagram may be lost; the next one follows.
         let _ = self.adverts.send_to(&advert.encode(), to).await;
-        match hub {
-            Some(hub) => hub.heartbeat().await,
-            None => Ok(()),
-        }
-    }
-
-    async fn welcome(&mut self, stream: TcpStream, hub: &mut Option<Hub>) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let link = self.config.trust.as_ref().map(|trust| Link::accept(trust.acceptor().clone()));
-        let is_v1 = link.is_none();
-        let new = hub.insert(Hub { stream, link });
-        if is_v1 {
-            let reports = self.device.connected(self.booted.elapsed().as_millis() as u64);
-            new.report(reports).await?;
+        match &mut self.reception {
+            Some(reception) => reception.send(&Message::Alive)?,
+            None => self.lines.each(|_, output| output.extend(wire::HEARTBEAT)),
         }
         Ok(())
     }
 
-    async fn receive(&mut self, segment: &[u8], hub: &mut Option<Hub>) -> io::Result<()> {
+    fn welcome(&mut self, stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
         let now_ms = self.now_ms();
-        let Some(hub) = hub else { return Ok(()) };
-        let Some(link) = &mut hub.link else {
-            let reports = self.device.receive(now_ms, segment).map_err(io::Error::other)?;
-            return hub.report(reports).await;
-        };
-        let incoming = match (link.push(segment), &self.config.trust) {
-            (Ok(incoming), _) => incoming,
-            (Err(refused), trust) => {
-                if let (wire::Refused::WrongCode, Some(trust)) = (refused, trust) {
-                    trust.acceptor().window.missed();
-                }
-                return Err(io::Error::other(refused));
+        match (&mut self.reception, &self.config.trust) {
+            (Some(reception), Some(trust)) => {
+                let number = self.lines.add(stream);
+                reception.arrive(now_ms, number, &trust.acceptor());
             }
+            // v1 knows no keys: who comes last is the hub.
+            _ => {
+                self.lines.keep(|_| false);
+                self.lines.add(stream);
+                let reports = self.device.connected(now_ms);
+                self.lines.each(|_, output| output.extend(reports.concat()));
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, reports: Vec<Vec<u8>>) -> Result<(), Refused> {
+        match &mut self.reception {
+            Some(reception) => {
+                reports.into_iter().try_for_each(|payload| reception.send(&Message::Report { payload }))
+            }
+            None => {
+                self.lines.each(|_, output| output.extend(reports.concat()));
+                Ok(())
+            }
+        }
+    }
+
+    /// What a connection gave; nothing when it is over. An error is the hub's, not a newcomer's.
+    fn receive(&mut self, number: u32, segment: &[u8]) -> Result<(), Refused> {
+        let now_ms = self.now_ms();
+        if segment.is_empty() {
+            self.lines.keep(|other| other != number);
+            if let Some(reception) = &mut self.reception {
+                reception.depart(number);
+            }
+            return Ok(());
+        }
+        let (Some(reception), Some(trust)) = (&mut self.reception, &self.config.trust) else {
+            let reports = self.device.receive(now_ms, segment)?;
+            return self.report(reports);
         };
+        let mut acceptor = trust.acceptor();
+        // Who is refused has lost its place, and nobody else theirs.
+        let Ok(incoming) = reception.push(now_ms, number, segment, &mut acceptor) else { return Ok(()) };
         let mut reports = Vec::new();
         for message in incoming {
             match message {
                 Incoming::Open { .. } => {
                     let boot = self.booted.elapsed().subsec_nanos();
-                    link.send(&Message::Hello { version: wire::session::VERSION, boot })
-                        .map_err(io::Error::other)?;
+                    reception.send(&Message::Hello { version: wire::session::VERSION, boot })?;
                     reports.extend(self.device.connected(now_ms));
                 }
                 Incoming::Proved { .. } => {
-                    if let Some(trust) = &self.config.trust {
-                        link.confirm(&mut trust.acceptor()).map_err(io::Error::other)?;
-                    }
+                    // A code that is no longer shown costs the newcomer its place.
+                    let _ = reception.confirm(number, &mut acceptor);
                 }
                 Incoming::Message(Message::Command { number, payload }) => {
                     let done = self.device.command(now_ms, &payload);
                     let accepted = done.is_ok();
                     reports.extend(done.unwrap_or_default());
-                    link.send(&Message::Done { number, accepted }).map_err(io::Error::other)?;
+                    reception.send(&Message::Done { number, accepted })?;
                 }
                 Incoming::Message(_) | Incoming::Paired { .. } => {}
             }
         }
-        let output = link.take_output();
-        hub.stream.write_all(&output).await?;
-        hub.report(reports).await
+        drop(acceptor);
+        self.report(reports)
     }
 }

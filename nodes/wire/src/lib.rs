@@ -33,6 +33,8 @@ pub mod message;
 #[cfg(feature = "alloc")]
 pub mod pairing;
 #[cfg(feature = "alloc")]
+pub mod reception;
+#[cfg(feature = "alloc")]
 pub mod session;
 #[cfg(feature = "alloc")]
 pub mod stream;

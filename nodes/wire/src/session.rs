@@ -111,7 +111,8 @@ impl core::fmt::Debug for Keys {
 /// What comes out of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incoming {
-    /// The handshake is done; the peer has proved to hold this key.
+    /// The peer has proved to hold this key, now and not in a recording. At the hub the handshake is proof of it. At the node
+    /// the hub's first message is: the handshake of before could be said again by whoever has heard it.
     Open { peer: [u8; 32] },
     /// At the node: this hub knows the code. [`Link::confirm`] obeys it.
     Proved { peer: [u8; 32] },
@@ -149,6 +150,11 @@ enum State {
         noise: Box<TransportState>,
         peer: [u8; 32],
         code: Code,
+    },
+    /// The node has answered; only the hub that asked can use the keys that this gave.
+    Answered {
+        noise: Box<TransportState>,
+        peer: [u8; 32],
     },
     Open(Box<TransportState>),
     Closed,
@@ -343,14 +349,26 @@ impl Link {
                 self.state = State::Closed;
                 Ok(())
             }
-            State::Open(state) => {
+            State::Answered { noise: state, .. } | State::Open(state) => {
                 let len = state.read_message(body, &mut plain).map_err(noise)?;
+                self.open(incoming);
                 if let Some(message) = Message::decode(plain.get(..len).unwrap_or(&[]))? {
                     incoming.push(Incoming::Message(message));
                 }
                 Ok(())
             }
             State::Preamble(..) | State::Proved { .. } | State::Closed => Err(Refused::Malformed("closed")),
+        }
+    }
+
+    /// The hub has used the keys of the session.
+    fn open(&mut self, incoming: &mut Vec<Incoming>) {
+        match core::mem::replace(&mut self.state, State::Closed) {
+            State::Answered { noise: state, peer } => {
+                incoming.push(Incoming::Open { peer });
+                self.state = State::Open(state);
+            }
+            other => self.state = other,
         }
     }
 
@@ -371,8 +389,10 @@ impl Link {
             State::Handshake { noise: state, purpose } if state.is_handshake_finished() => {
                 let peer = state.get_remote_static().and_then(|key| key.try_into().ok());
                 let peer = peer.ok_or(Refused::Malformed("key"))?;
+                let is_hub = state.is_initiator();
                 let state = Box::new(state.into_transport_mode().map_err(noise)?);
                 self.state = match purpose {
+                    Purpose::Session if !is_hub => State::Answered { noise: state, peer },
                     Purpose::Session => {
                         incoming.push(Incoming::Open { peer });
                         State::Open(state)
@@ -428,6 +448,7 @@ impl core::fmt::Debug for Link {
             State::Handshake { .. } => "handshake",
             State::Unconfirmed { .. } => "unconfirmed",
             State::Proved { .. } => "proved",
+            State::Answered { .. } => "answered",
             State::Open(_) => "open",
             State::Closed => "closed",
         };
@@ -440,6 +461,7 @@ mod tests {
     use super::*;
     use crate::pairing::Window;
     use alloc::string::ToString;
+    use alloc::vec;
 
     fn acceptor(code: Option<Code>) -> Acceptor {
         let window = code.map(Window::open).unwrap_or_default();
@@ -481,6 +503,17 @@ mod tests {
         }
     }
 
+    /// Hub and node in session.
+    fn open(hub: &mut Link, node: &mut Link, owner: &mut Acceptor, step: usize) {
+        let (at_hub, at_node) = talk(hub, node, owner, step).unwrap();
+        assert_eq!((at_hub, at_node), (vec![Incoming::Open { peer: owner.keys.public }], vec![]));
+        assert!(hub.is_open() && !node.is_open(), "the node has heard nothing that could not be a recording");
+        hub.send(&Message::Alive).unwrap();
+        let (_, at_node) = talk(hub, node, owner, step).unwrap();
+        assert!(matches!(at_node[..], [Incoming::Open { .. }, Incoming::Message(Message::Alive)]));
+        assert!(node.is_open());
+    }
+
     #[test]
     fn pairing_by_the_shown_code_makes_a_session_possible() {
         for step in [1, 3, 1000] {
@@ -496,7 +529,7 @@ mod tests {
 
             let mut near = Link::connect("n1", &hub, &node.keys.public).unwrap();
             let mut far = Link::accept(node.clone());
-            talk(&mut near, &mut far, &mut node, step).unwrap();
+            open(&mut near, &mut far, &mut node, step);
             let command = Message::Command { number: 9, payload: b"a1\x00\x10".to_vec() };
             near.send(&command).unwrap();
             far.send(&Message::Alive).unwrap();
@@ -515,12 +548,10 @@ mod tests {
         let fill: Fill = |bytes| bytes.fill(DRAWN.fetch_add(1, Ordering::Relaxed));
         let hub = Keys::generate().unwrap();
         let keys = Keys::generate_from(Some(fill)).unwrap();
-        let mut node =
-            Acceptor { id: "n1".into(), keys, hubs: alloc::vec![hub.public], window: Window::default() };
+        let mut node = Acceptor { id: "n1".into(), keys, hubs: vec![hub.public], window: Window::default() };
         let mut near = Link::connect("n1", &hub, &node.keys.public).unwrap();
         let mut far = Link::accept_from(node.clone(), Some(fill));
-        talk(&mut near, &mut far, &mut node, 1000).unwrap();
-        assert!(near.is_open() && far.is_open());
+        open(&mut near, &mut far, &mut node, 1000);
         assert_eq!(DRAWN.load(Ordering::Relaxed), 3, "once for the key, once for the handshake");
     }
 
@@ -545,7 +576,7 @@ mod tests {
         far.push(&near.take_output()).unwrap();
         assert_eq!(near.push(&far.take_output()), Ok(Vec::new()), "the hub does not yet believe him");
         assert_eq!(far.push(&near.take_output()), Err(Refused::WrongCode));
-        let mut forged = alloc::vec![0, 17];
+        let mut forged = vec![0, 17];
         forged.extend([6; 17]);
         assert!(near.push(&forged).is_err());
         // Between hub and node he can carry bytes only unchanged.
@@ -612,7 +643,7 @@ mod tests {
         node.hubs.push(hub.public);
         let mut near = Link::connect("n1", &hub, &node.keys.public).unwrap();
         let mut far = Link::accept(node.clone());
-        talk(&mut near, &mut far, &mut node, 1000).unwrap();
+        open(&mut near, &mut far, &mut node, 1000);
         near.send(&Message::Alive).unwrap();
         let bytes = near.take_output();
         assert!(far.push(&bytes).is_ok());

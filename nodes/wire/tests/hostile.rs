@@ -130,6 +130,8 @@ fn session(hub: &Keys, node: &Acceptor) -> (Link, Link) {
     let mut far = Link::accept(node.clone());
     far.push(&near.take_output()).unwrap();
     near.push(&far.take_output()).unwrap();
+    near.send(&Message::Alive).unwrap();
+    far.push(&near.take_output()).unwrap();
     assert!(near.is_open() && far.is_open());
     (near, far)
 }

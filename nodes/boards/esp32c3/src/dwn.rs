@@ -1,4 +1,5 @@
-//! The node's end of DWN v2: adverts, one hub at a time, pairing by a code on the console.
+//! The node's end of DWN v2: adverts, one hub at a time, a few that have yet to prove they are hubs, pairing by a code on the
+//! console.
 //!
 //! A node that knows no hub opens its pairing window at boot and shows the code on the serial console; the BOOT button, held
 //! while the node starts, makes it forget its hubs and opens the window again. Three wrong codes close it until the next boot.
@@ -7,6 +8,8 @@ use crate::memory::Memory;
 use crate::watchdog::Watchdog;
 use crate::{ID, random};
 use alloc::vec::Vec;
+use core::cell::RefCell;
+use embassy_futures::join::{join, join_array};
 use embassy_futures::select::{Either, select};
 use embassy_net::tcp::TcpSocket;
 use embassy_net::udp::{PacketMetadata, UdpSocket};
@@ -18,12 +21,15 @@ use wire::Refused;
 use wire::advert::Advert;
 use wire::message::Message;
 use wire::pairing::{Acceptor, Code, Window};
-use wire::session::{Incoming, Keys, Link, VERSION};
+use wire::reception::{NEWCOMERS, Reception};
+use wire::session::{Incoming, Keys, VERSION};
 
 /// A hub that takes no bytes for so long is gone; shorter than a pass may be late.
 const WRITE: Duration = Duration::from_millis(800);
-/// A hub that has not said anything for so long is gone.
-const SILENCE: Duration = Duration::from_millis(wire::HEARTBEAT_LOST_MS);
+/// The hub in session, those who would be, and one that is waited for.
+const CONNECTIONS: usize = 1 + NEWCOMERS + 1;
+/// What a connection holds of either direction; the longest frame is longer by a little, and comes in two parts.
+const BUFFER: usize = 1_536;
 
 /// One device behind the session. Times are milliseconds since the boot.
 pub trait Device {
@@ -47,6 +53,7 @@ pub struct Node<D> {
     device: D,
     watchdog: Watchdog,
     acceptor: Acceptor,
+    reception: Reception,
     memory: Memory,
     boot: u32,
     next_beat: Instant,
@@ -95,120 +102,138 @@ impl<D: Device> Node<D> {
         memory.store(&written(&acceptor));
         let mut boot = [0; 4];
         random(&mut boot);
-        Node { device, watchdog, acceptor, memory, boot: u32::from_le_bytes(boot), next_beat: Instant::now() }
+        let reception = Reception::drawing_from(random);
+        let boot = u32::from_le_bytes(boot);
+        Node { device, watchdog, acceptor, reception, memory, boot, next_beat: Instant::now() }
     }
 
-    /// One pass: the device's limits hold, the watchdog is fed, and every five seconds the node advertises itself. Gives what
-    /// the hub is to be told: reports, and whether a heartbeat is due.
-    async fn pass(&mut self, adverts: &UdpSocket<'_>) -> (Vec<Vec<u8>>, bool) {
+    /// One pass: the device's limits hold, the watchdog is fed, and who is silent loses its place. Gives the advert when one
+    /// is due, which is every five seconds.
+    fn pass(&mut self) -> Option<Vec<u8>> {
         let reports = self.device.tick(now_ms());
         self.watchdog.feed();
-        let is_due = Instant::now() >= self.next_beat;
-        if is_due {
-            self.next_beat = Instant::now() + Duration::from_millis(wire::HEARTBEAT_EVERY_MS);
-            let advert = Advert {
-                name: D::NAME.into(),
-                id: ID.into(),
-                version: VERSION,
-                port: Some(wire::PORT),
-                key: Some(self.acceptor.keys.public),
-            };
-            let group = Ipv4Address::from(wire::GROUP);
-            // A datagram may be lost, or the network may not be there yet; the next one follows.
-            let _ = with_timeout(WRITE, adverts.send_to(&advert.encode(), (group, wire::PORT))).await;
+        self.reception.tick(now_ms());
+        self.report(reports);
+        if Instant::now() < self.next_beat {
+            return None;
         }
-        (reports, is_due)
-    }
-
-    /// Lives for ever: waits for a hub, serves it, waits again.
-    pub async fn live(mut self, stack: Stack<'static>) -> ! {
-        let (mut in_meta, mut out_meta) = ([PacketMetadata::EMPTY; 1], [PacketMetadata::EMPTY; 2]);
-        let (mut in_buffer, mut out_buffer) = ([0; 64], [0; 512]);
-        let mut adverts = UdpSocket::new(stack, &mut in_meta, &mut in_buffer, &mut out_meta, &mut out_buffer);
-        // The source port means nothing.
-        if let Err(error) = adverts.bind(49_242) {
-            println!("no adverts: {error:?}");
-        }
-        let (mut received, mut sending) = ([0; 2_048], [0; 2_048]);
-        loop {
-            let mut socket = TcpSocket::new(stack, &mut received, &mut sending);
-            if self.wait(&mut socket, &adverts).await {
-                self.serve(&mut socket, &adverts).await;
-            }
-            socket.abort();
-        }
-    }
-
-    async fn wait(&mut self, socket: &mut TcpSocket<'_>, adverts: &UdpSocket<'_>) -> bool {
-        let passes = async {
-            loop {
-                self.pass(adverts).await;
-                Timer::after(D::PASS).await;
-            }
+        self.next_beat = Instant::now() + Duration::from_millis(wire::HEARTBEAT_EVERY_MS);
+        self.tell(&Message::Alive);
+        let advert = Advert {
+            name: D::NAME.into(),
+            id: ID.into(),
+            version: VERSION,
+            port: Some(wire::PORT),
+            key: Some(self.acceptor.keys.public),
         };
-        match select(socket.accept(wire::PORT), passes).await {
-            Either::First(accepted) => accepted.is_ok(),
-            Either::Second(never) => never,
+        Some(advert.encode())
+    }
+
+    /// A hub that cannot be told, because the message is too long, is let go; it comes again and is told the state.
+    fn tell(&mut self, message: &Message) {
+        if let Err(refused) = self.reception.send(message) {
+            println!("the hub cannot be told: {refused}");
+            self.reception.session().into_iter().for_each(|number| self.reception.depart(number));
         }
     }
 
-    /// Serves one hub until the connection is lost or makes no sense.
-    async fn serve(&mut self, socket: &mut TcpSocket<'_>, adverts: &UdpSocket<'_>) {
-        let mut link = Link::accept_from(self.acceptor.clone(), Some(random));
-        let mut segment = [0; 512];
-        let mut heard = Instant::now();
-        loop {
-            match with_timeout(WRITE, socket.write_all(&link.take_output())).await {
-                Ok(Ok(())) => {}
-                _ => return,
-            }
-            match select(socket.read(&mut segment), Timer::after(D::PASS)).await {
-                Either::First(Ok(len @ 1..)) => {
-                    heard = Instant::now();
-                    if let Err(refused) = self.receive(&mut link, segment.get(..len).unwrap_or(&[])) {
-                        println!("the hub is refused: {refused}");
-                        // What explains the refusal is still sent.
-                        let _ = with_timeout(WRITE, socket.write_all(&link.take_output())).await;
-                        return;
-                    }
-                }
-                Either::First(_) => return,
-                Either::Second(()) if heard.elapsed() > SILENCE => return,
-                Either::Second(()) => {}
-            }
-            let (reports, is_due) = self.pass(adverts).await;
-            if tell(&mut link, reports, is_due).is_err() {
-                return;
-            }
-        }
+    fn report(&mut self, reports: Vec<Vec<u8>>) {
+        reports.into_iter().for_each(|payload| self.tell(&Message::Report { payload }));
     }
 
-    fn receive(&mut self, link: &mut Link, segment: &[u8]) -> Result<(), Refused> {
-        let incoming = link.push(segment).inspect_err(|refused| {
-            if *refused == Refused::WrongCode {
-                self.acceptor.window.missed();
-            }
-        })?;
-        for message in incoming {
+    fn receive(&mut self, number: u32, segment: &[u8]) -> Result<(), Refused> {
+        for message in self.reception.push(now_ms(), number, segment, &mut self.acceptor)? {
             match message {
                 Incoming::Open { .. } => {
-                    link.send(&Message::Hello { version: VERSION, boot: self.boot })?;
-                    tell(link, self.device.connected(now_ms()), false)?;
+                    self.tell(&Message::Hello { version: VERSION, boot: self.boot });
+                    let reports = self.device.connected(now_ms());
+                    self.report(reports);
                 }
                 Incoming::Proved { .. } => {
-                    link.confirm(&mut self.acceptor)?;
+                    self.reception.confirm(number, &mut self.acceptor)?;
                     println!("paired");
                     self.memory.store(&written(&self.acceptor));
                 }
                 Incoming::Message(Message::Command { number, payload }) => {
                     let done = self.device.command(now_ms(), &payload);
-                    link.send(&Message::Done { number, accepted: done.is_ok() })?;
-                    tell(link, done.unwrap_or_default(), false)?;
+                    self.tell(&Message::Done { number, accepted: done.is_ok() });
+                    self.report(done.unwrap_or_default());
                 }
                 Incoming::Message(_) | Incoming::Paired { .. } => {}
             }
         }
         Ok(())
+    }
+
+    /// Lives for ever.
+    pub async fn live(self, stack: Stack<'static>) -> ! {
+        let node = RefCell::new(self);
+        let mut buffers = [[[0; BUFFER]; 2]; CONNECTIONS];
+        let mut number = 0;
+        let connections = buffers.each_mut().map(|[received, sending]| {
+            number += 1;
+            serve(&node, TcpSocket::new(stack, received, sending), number)
+        });
+        let (_, never) = join(join_array(connections), advertise(&node, stack)).await;
+        never
+    }
+}
+
+/// The passes, and their adverts.
+async fn advertise<D: Device>(node: &RefCell<Node<D>>, stack: Stack<'static>) -> ! {
+    let (mut in_meta, mut out_meta) = ([PacketMetadata::EMPTY; 1], [PacketMetadata::EMPTY; 2]);
+    let (mut in_buffer, mut out_buffer) = ([0; 64], [0; 512]);
+    let mut adverts = UdpSocket::new(stack, &mut in_meta, &mut in_buffer, &mut out_meta, &mut out_buffer);
+    // The source port means nothing.
+    if let Err(error) = adverts.bind(49_242) {
+        println!("no adverts: {error:?}");
+    }
+    let group = Ipv4Address::from(wire::GROUP);
+    loop {
+        let advert = node.borrow_mut().pass();
+        if let Some(advert) = advert {
+            // A datagram may be lost, or the network may not be there yet; the next one follows.
+            let _ = with_timeout(WRITE, adverts.send_to(&advert, (group, wire::PORT))).await;
+        }
+        Timer::after(D::PASS).await;
+    }
+}
+
+/// One connection after the other: each as long as it has its place.
+async fn serve<D: Device>(node: &RefCell<Node<D>>, mut socket: TcpSocket<'_>, number: u32) {
+    loop {
+        if socket.accept(wire::PORT).await.is_ok() {
+            {
+                let Node { reception, acceptor, .. } = &mut *node.borrow_mut();
+                reception.arrive(now_ms(), number, acceptor);
+            }
+            converse(node, &mut socket, number).await;
+            node.borrow_mut().reception.depart(number);
+        }
+        socket.abort();
+        // The peer is told that it is over.
+        let _ = with_timeout(WRITE, socket.flush()).await;
+    }
+}
+
+async fn converse<D: Device>(node: &RefCell<Node<D>>, socket: &mut TcpSocket<'_>, number: u32) {
+    let mut segment = [0; 512];
+    loop {
+        let output = node.borrow_mut().reception.take_output(number);
+        if !matches!(with_timeout(WRITE, socket.write_all(&output)).await, Ok(Ok(()))) {
+            return;
+        }
+        if let Either::First(read) = select(socket.read(&mut segment), Timer::after(D::PASS)).await {
+            let Ok(len @ 1..) = read else { return };
+            let received = node.borrow_mut().receive(number, segment.get(..len).unwrap_or(&[]));
+            if let Err(refused) = received {
+                println!("a caller is refused: {refused}");
+                return;
+            }
+        }
+        if !node.borrow().reception.contains(number) {
+            return;
+        }
     }
 }
 
@@ -218,18 +243,4 @@ fn written(acceptor: &Acceptor) -> Vec<u8> {
     record.extend(acceptor.keys.public);
     acceptor.hubs.iter().for_each(|hub| record.extend(hub));
     record
-}
-
-/// Reports and a heartbeat, if the session is open; the opening tells the state anyway.
-fn tell(link: &mut Link, reports: Vec<Vec<u8>>, is_beat_due: bool) -> Result<(), Refused> {
-    if !link.is_open() {
-        return Ok(());
-    }
-    for payload in reports {
-        link.send(&Message::Report { payload })?;
-    }
-    if is_beat_due {
-        link.send(&Message::Alive)?;
-    }
-    Ok(())
 }
