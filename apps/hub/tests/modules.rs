@@ -26,10 +26,22 @@ async fn a_thermostat_is_read_and_set() {
     assert_eq!(state(hub.http, "weather.hall.mode").await, "heat");
     assert_eq!(state(hub.http, "weather.hall.hold").await, true);
     assert!(state(hub.http, "weather.hall.outdoor").await.is_null(), "N/A is no number");
-    assert_eq!(get(hub.http, "/weather/weather.hall/setpoint?temp=31").await.status, 400);
-    assert_eq!(get(hub.http, "/weather/weather.hall/setpoint?temp=22.5").await.json()["status"], "ok");
-    assert_eq!(get(hub.http, "/weather/weather.hall/setmode?mode=cool").await.json()["status"], "ok");
-    until("it is read again", SOON, async || state(hub.http, "weather.hall.setpoint").await == 22.5).await;
+    let setpoint = async |degrees: f64| {
+        command(hub.http, "weather.hall.setpoint", json!({"command": "set", "value": degrees})).await.status
+    };
+    assert_eq!((setpoint(31.0).await, setpoint(20.2).await, setpoint(19.5).await), (400, 400, 200));
+    until("it is read again", SOON, async || state(hub.http, "weather.hall.setpoint").await == 19.5).await;
+    // The original's URLs.
+    assert_eq!(get(hub.http, "/weather/setpoint?id=hall&temp=31").await.status, 400);
+    assert_eq!(get(hub.http, "/weather/setpoint?id=attic&temp=22.5").await.status, 404);
+    assert_eq!(get(hub.http, "/weather/setpoint?id=hall&temp=22.5").await.json()["status"], "ok");
+    assert_eq!(get(hub.http, "/weather/setmode?id=hall&mode=cool").await.json()["status"], "ok");
+    assert_eq!(get(hub.http, "/weather/getstats?id=hall").await.json()["temperatures"][0], "21.5");
+    until("it is read again", SOON, async || {
+        let told = get(hub.http, "/weather/getthermostat?id=hall").await.json();
+        told["setpoint"] == 22.5 && told["mode"] == "cool"
+    })
+    .await;
     until("the mode is told", SOON, async || {
         get(hub.http, "/api/events?patterns=thermostat").await.json()[0]["status"] == 2
     })

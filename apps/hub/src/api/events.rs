@@ -1,6 +1,5 @@
 //! Events: the log, and making them.
 
-use super::add;
 use house::event::Draft;
 use house::function::{Right, Shape};
 use house::{Filter, Function, House, Method, Problem, Reply};
@@ -69,13 +68,4 @@ pub(super) fn register(house: &House, store: &Arc<Store>) {
         })
     });
     house.functions().add(emit.right(Right::Edit).body(json!({"type": ["object", "array"]})));
-
-    add(
-        house,
-        Method::Get,
-        "/events/gettime",
-        "The hub's time",
-        |f| f,
-        |house, _| Ok(Reply::json(json!({"timestamp": house.clock().now_ms().div_euclid(1000)}))),
-    );
 }

@@ -4,7 +4,7 @@ use crate::PlaceSettings;
 use house::event::Draft;
 use house::function::{Right, Shape};
 use house::{BoxFuture, Change, Function, House, Method, Module, Problem, Reply, Room};
-use rules::sun::Day;
+use rules::sun::{Day, is_up};
 use rules::when::{At, Place, Schedule, sun_day};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -103,6 +103,19 @@ fn register(room: &Room, place: &Place) {
         Box::pin(async move { Ok(Reply::json(json!({ "events": events }))) })
     });
     room.function(None, show);
+
+    let coordinates = place.coordinates;
+    let about = "The hub's time, and whether it is night: only where [place] says where the house is";
+    let time = Function::new(Method::Get, "/events/gettime", about, move |house, _| {
+        let timestamp = house.clock().now_ms().div_euclid(1000);
+        let mut answer = json!({ "timestamp": timestamp });
+        if let Some((latitude, longitude)) = coordinates {
+            // A text, as the original has it.
+            answer["night"] = (!is_up(timestamp, latitude, longitude)).to_string().into();
+        }
+        Box::pin(async move { Ok(Reply::json(answer)) })
+    });
+    room.function(None, time);
 
     let (place, sun_place) = (place.clone(), place.clone());
     let add = Function::new(

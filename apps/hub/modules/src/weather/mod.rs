@@ -1,13 +1,16 @@
 //! Weather stations and thermostats that speak XML over HTTP: `http://ip/state.xml`, read every 30 s.
 
+mod functions;
+
 use crate::fetch::get;
-use house::function::Shape;
-use house::{BoxFuture, Entity, Function, Kind, Method, Module, Problem, Reply, Room, State};
+use house::house::Commander;
+use house::{BoxFuture, Entity, Kind, Module, Problem, Room, State};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 /// `[modules.weather]`.
@@ -26,6 +29,9 @@ impl Default for Settings {
     }
 }
 
+/// The lowest and the highest temperature that can be set; in steps of half a degree.
+const SETPOINT: (f64, f64) = (10.0, 30.0);
+
 /// What a station may report: the entity, the tags that carry it, its name and unit.
 const READINGS: [(&str, &[&str], &str, &str); 5] = [
     ("indoor", &["indoorTemp", "sensor1temp"], "Indoor", "°C"),
@@ -33,6 +39,14 @@ const READINGS: [(&str, &[&str], &str, &str); 5] = [
     ("humidity", &["humidity", "sensor3temp"], "Humidity", "%"),
     ("sensor4", &["sensor4temp"], "Sensor 4", "°C"),
     ("setpoint", &["setTemp"], "Set point", "°C"),
+];
+/// What a thermostat tells by yes and no: the entity, its tag, its name, and the text that is yes.
+const FLAGS: [(&str, &str, &str, &str); 5] = [
+    ("heat", "heat", "Heating", "1"),
+    ("cool", "cool", "Cooling", "1"),
+    ("fan", "fan", "Fan", "1"),
+    ("hold", "hold", "Schedule", "11"),
+    ("filter", "filtChng", "Filter due", "1"),
 ];
 const MODES: [&str; 3] = ["off", "heat", "cool"];
 
@@ -58,15 +72,17 @@ impl Weather {
         for (what, tags, name, unit) in READINGS {
             let number = tags.iter().find_map(|tag| text(tag)?.parse::<f64>().ok()).filter(|n| n.is_finite());
             if let Some(number) = number {
-                let entity = Entity::new(id, what, name, Kind::Sensor).unit(unit);
+                let entity = match what {
+                    "setpoint" => Entity::new(id, what, name, Kind::Number).range(SETPOINT.0, SETPOINT.1),
+                    _ => Entity::new(id, what, name, Kind::Sensor),
+                };
+                let entity = entity.unit(unit);
                 let entity_id = entity.id.clone();
                 room.offer(entity);
                 room.state(&entity_id, State::Known(number.into()));
             }
         }
-        for (what, tag, name, on) in
-            [("heat", "heat", "Heating", "1"), ("fan", "fan", "Fan", "1"), ("hold", "hold", "Schedule", "11")]
-        {
+        for (what, tag, name, on) in FLAGS {
             if let Some(value) = text(tag) {
                 room.offer(Entity::new(id, what, name, Kind::Binary));
                 room.state(&format!("{id}.{what}"), State::Known((value == on).into()));
@@ -102,21 +118,21 @@ impl Module for Weather {
                     (room.own_device(name, name, "thermostat", Some(address)), address.clone())
                 })
                 .collect();
-            for (id, address) in &stations {
-                commands(&room, id, address);
-            }
+            let read_again = Arc::new(Notify::new());
+            functions::register(&room, &stations, &read_again);
             room.armed();
             let mut pass = interval(Duration::from_secs(self.settings.every.max(1)));
             pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                pass.tick().await;
+                tokio::select! {
+                    _ = pass.tick() => {}
+                    () = read_again.notified() => {}
+                }
                 for (id, address) in &stations {
                     let answer = get(address, "/state.xml").await;
                     match answer.and_then(|xml| self.read(&room, id, &xml)) {
-                        Ok(()) => room.house().change(|registry, now_ms| ((), registry.regain(id, now_ms))),
-                        Err(reason) => {
-                            room.house().change(|registry, now_ms| ((), registry.lose(id, &reason, now_ms)))
-                        }
+                        Ok(()) => room.available(id, Some(commander(id, address, &read_again))),
+                        Err(reason) => room.unavailable(id, &reason),
                     }
                 }
             }
@@ -124,53 +140,39 @@ impl Module for Weather {
     }
 }
 
-/// The original's URLs, for one station by its id.
-fn commands(room: &Room, id: &str, address: &str) {
-    let set = |path: &str, about: &str, to_query: fn(&house::Call) -> Result<String, Problem>| {
-        let address = address.to_string();
-        let function = Function::new(Method::Get, &format!("/weather/{id}/{path}"), about, move |_, call| {
-            let address = address.clone();
-            Box::pin(async move {
-                let query = to_query(&call)?;
-                get(&address, &format!("/state.xml?{query}")).await.map_err(Problem::unavailable)?;
-                Ok(Reply::ok())
-            })
-        });
-        function.acting()
-    };
-    let setpoint = set("setpoint", "Set the temperature, 10 to 30 in steps of 0.5", |call| {
-        let temp =
-            call.number::<f64>("temp").filter(|t| (10.0..=30.0).contains(t) && (t * 2.0).fract() == 0.0);
-        temp.map(|t| format!("setTemp={t}")).ok_or_else(|| Problem::bad("temp: 10 to 30 in steps of 0.5"))
-    });
-    room.function(Some(id), setpoint.query("temp", Shape::Number, true, "degrees"));
-    let mode = set("setmode", "heat, cool or off", |call| {
-        let mode = MODES.iter().position(|m| *m == call.text("mode"));
-        mode.map(|m| format!("heatMode={m}")).ok_or_else(|| Problem::bad("mode: heat, cool or off"))
-    });
-    room.function(Some(id), mode.query("mode", Shape::Text, true, "heat, cool or off"));
-    room.function(Some(id), set("resetfilter", "Reset the filter's counter", |_| Ok("rstFilt=1".into())));
-    room.function(Some(id), set("toggleschedule", "Schedule on or off", |_| Ok("hold=1".into())));
-    let device = id.to_string();
-    let stats = Function::new(
-        Method::Get,
-        &format!("/weather/{id}/getstats"),
-        "The four temperatures",
-        move |house, call| {
-            let read = |what: &str| {
-                house.look(|registry| {
-                    let entity = registry
-                        .entity(&format!("{device}.{what}"))
-                        .filter(|e| call.who.sees(registry.area_of(e)))?;
-                    Some(entity.state.value()?.to_json().to_string())
-                })
-            };
-            let all: Vec<Value> =
-                READINGS.iter().take(4).map(|(what, ..)| json!(read(what).unwrap_or("N/A".into()))).collect();
-            Box::pin(async move { Ok(Reply::json(json!({ "temperatures": all }))) })
-        },
-    );
-    room.function(Some(id), stats);
+/// What a thermostat is asked for: the query of its page.
+fn query(what: &str, value: &Value) -> Result<String, Problem> {
+    match what {
+        "setpoint" => {
+            let halves = |degrees: &f64| (degrees * 2.0).fract() == 0.0;
+            let degrees = value.as_f64().filter(|d| (SETPOINT.0..=SETPOINT.1).contains(d)).filter(halves);
+            let degrees = degrees.ok_or_else(|| Problem::bad("a temperature: 10 to 30 in steps of 0.5"))?;
+            Ok(format!("setTemp={degrees}"))
+        }
+        "mode" => {
+            let mode = MODES.iter().position(|mode| value == mode);
+            let mode = mode.ok_or_else(|| Problem::bad("a mode: heat, cool or off"))?;
+            Ok(format!("heatMode={mode}"))
+        }
+        _ => Err(Problem::bad("only setpoint and mode take commands")),
+    }
+}
+
+/// Carries out commands; then the station is `read_again`, so that the house sees what came of it.
+fn commander(id: &str, address: &str, read_again: &Arc<Notify>) -> Commander {
+    let (prefix, address, read_again) = (format!("{id}."), address.to_string(), read_again.clone());
+    Arc::new(move |command| {
+        let query = match (command.entity.strip_prefix(&prefix), command.action.as_str()) {
+            (Some(what), "set") => query(what, command.arguments.get("value").unwrap_or(&Value::Null)),
+            _ => Err(Problem::bad("a thermostat takes set with a value")),
+        };
+        let (address, read_again) = (address.clone(), read_again.clone());
+        Box::pin(async move {
+            get(&address, &format!("/state.xml?{}", query?)).await.map_err(Problem::unavailable)?;
+            read_again.notify_one();
+            Ok(Map::new())
+        })
+    })
 }
 
 #[cfg(test)]
