@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 use house::{Clock, Method};
 use hub::{Config, Running, local, maintain, start};
-use serde_json::Value;
 use std::error::Error;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -119,16 +119,11 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             Ok(())
         }
         Some(Order::User(UserOrder::Add { name, role })) => {
-            eprintln!("password for {name}:");
-            let mut password = String::new();
-            std::io::stdin().read_line(&mut password)?;
-            maintain::add_user(&config, name, role, password.trim_end_matches(['\r', '\n']))?;
+            let password = ask_password(name)?;
+            maintain::add_user(&config, name, role, &password)?;
             Ok(())
         }
-        Some(Order::ExportConfig) => {
-            print!("{}", config.to_toml()?);
-            Ok(())
-        }
+        Some(Order::ExportConfig) => Ok(say(config.to_toml()?.trim_end())?),
         Some(order) => speak(order, &config),
     }
 }
@@ -137,6 +132,35 @@ fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 fn first_line(file: Option<&Path>) -> std::io::Result<Option<String>> {
     let Some(file) = file else { return Ok(None) };
     Ok(std::fs::read_to_string(file)?.lines().next().map(str::to_string))
+}
+
+/// A password from standard input; a terminal does not show it.
+fn ask_password(name: &str) -> std::io::Result<String> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let stdin = std::io::stdin();
+    eprint!("password for {name}: ");
+    // What is no terminal has no mode.
+    let shown = tcgetattr(&stdin).ok();
+    if let Some(mut hidden) = shown.clone() {
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&stdin, OptionalActions::Flush, &hidden)?;
+    }
+    let mut password = String::new();
+    let read = stdin.read_line(&mut password);
+    if let Some(shown) = shown {
+        tcsetattr(&stdin, OptionalActions::Now, &shown)?;
+    }
+    eprintln!();
+    read?;
+    Ok(password.trim_end_matches(['\r', '\n']).to_string())
+}
+
+/// Writes to standard output; whoever has read enough of it may go.
+fn say(text: impl std::fmt::Display) -> std::io::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 /// What differs in a demonstration.
@@ -164,7 +188,7 @@ fn serve(config: &Config, is_demo: bool, json_logs: bool) -> Result<(), Box<dyn 
         loop {
             let mut running = hub::start(config, Clock::default()).await?;
             let _devices = if is_demo { hub::demo::devices(config).await? } else { Vec::new() };
-            greet(config, &running);
+            greet(config, &running, is_demo);
             let goes_on = tokio::select! {
                 starts_anew = running.over() => match starts_anew {
                     true => Ok(true),
@@ -184,8 +208,11 @@ fn serve(config: &Config, is_demo: bool, json_logs: bool) -> Result<(), Box<dyn 
 }
 
 /// Says where the hub is, and how its first administrator is made.
-fn greet(config: &Config, running: &Running) {
+fn greet(config: &Config, running: &Running, is_demo: bool) {
     println!("http://{}  (functions: /api, state: {})", running.http, config.state.display());
+    if is_demo {
+        println!("from another terminal: hub --state {} nodes", config.state.display());
+    }
     if let Some(https) = running.https {
         println!("https://{https}  (the authority's certificate: /ca.crt)");
     }
@@ -199,28 +226,20 @@ fn speak(order: &Order, config: &Config) -> Result<(), Box<dyn Error>> {
     let ask = |path: &str| maintain::ask(config, Method::Get, path, None);
     match order {
         // The figures of a hub that does not run would be none.
-        Order::Status => print(&local::call(&start::socket_file(config), "GET", "/api/status", None)?),
-        Order::ExportOpenapi => print(&ask("/api/openapi.json")?),
+        Order::Status => {
+            say(format_args!("{:#}", local::call(&start::socket_file(config), "GET", "/api/status", None)?))?;
+        }
+        Order::ExportOpenapi => say(format_args!("{:#}", ask("/api/openapi.json")?))?,
         Order::Nodes => {
             for device in ask("/api/devices")?.as_array().into_iter().flatten() {
                 let text = |name: &str| device[name].as_str().unwrap_or("-").to_string();
                 let reach = device["unavailable"].as_str().unwrap_or("reachable");
-                println!(
-                    "{:30} {:30} {:10} {:16} {}",
-                    text("id"),
-                    text("name"),
-                    text("status"),
-                    text("trust"),
-                    reach
-                );
+                let (id, name, status, trust) = (text("id"), text("name"), text("status"), text("trust"));
+                say(format_args!("{id:30} {name:30} {status:10} {trust:16} {reach}"))?;
             }
         }
         // Those that need no answer of the hub were carried out before.
         _ => {}
     }
     Ok(())
-}
-
-fn print(value: &Value) {
-    println!("{value:#}");
 }

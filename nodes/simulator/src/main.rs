@@ -6,7 +6,8 @@ use hob_node::jsonrpc::{JsonRpcNode, Settings};
 use hob_node::serial::SerialBoard;
 use hob_node::{Config, Handle, Trust, servers, spawn};
 use std::error::Error;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 use wire::alarm::Record;
@@ -17,10 +18,10 @@ use wire::pairing::Code;
 #[command(name = "hob-node", version)]
 struct Arguments {
     kind: Kind,
-    /// The device's id; a number is added when there are several.
+    /// The device's id; a number is added when there are several. A station, a panel and a GPIO board have none.
     #[arg(long, default_value = "node")]
     id: String,
-    /// How many devices; each v1 node has an address of its own, 127.77.x.y.
+    /// How many devices; each has an address of its own, 127.77.x.y: the first that is free.
     #[arg(long, default_value_t = 1)]
     count: u16,
     /// Port of the adverts and of v1 nodes.
@@ -69,8 +70,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     runtime.block_on(async {
         match arguments.kind {
             Kind::Gpio => {
-                let board = SerialBoard::plug_in()?;
-                println!("a GPIO board on {}", board.path.display());
+                let boards =
+                    (0..arguments.count).map(|_| SerialBoard::plug_in()).collect::<Result<Vec<_>, _>>()?;
+                boards.iter().for_each(|board| println!("a GPIO board on {}", board.path.display()));
                 wait().await
             }
             Kind::Jsonrpc => {
@@ -80,8 +82,6 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 };
                 let mut nodes = Vec::new();
                 for number in 0..arguments.count {
-                    let [high, low] = number.saturating_add(300).to_be_bytes();
-                    let at = SocketAddr::from((Ipv4Addr::new(127, 77, high, low), 8080));
                     let settings = Settings {
                         id: id(arguments, number),
                         token: token.clone(),
@@ -89,37 +89,55 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                         pins: r#"[{"pin":1,"mode":1},{"pin":5,"mode":2},{"pin":6,"mode":2,"maxon":10}]"#
                             .into(),
                     };
-                    let node = JsonRpcNode::start(at, settings).await?;
+                    let start =
+                        async |at| JsonRpcNode::start(SocketAddr::new(at, 8080), settings.clone()).await;
+                    let node = free_address(number, 300, start).await?;
                     println!("JSON-RPC node {} on {}", id(arguments, number), node.address);
                     nodes.push(node);
                 }
                 wait().await
             }
             Kind::Weather => {
-                let station = servers::weather(SocketAddr::from(([127, 77, 1, 1], 8077))).await?;
-                println!("a weather station on {}", station.address);
+                let mut stations = Vec::new();
+                for number in 0..arguments.count {
+                    let start = async |at| servers::weather(SocketAddr::new(at, 8077)).await;
+                    let station = free_address(number, 500, start).await?;
+                    println!("a weather station on {}", station.address);
+                    stations.push(station);
+                }
                 wait().await
             }
             Kind::Alarm => {
-                let panel = servers::alarm(SocketAddr::from(([127, 77, 1, 2], 8023))).await?;
-                println!("an alarm panel on {}: a zone opens and closes every ten seconds", panel.address);
+                let mut panels = Vec::new();
+                for number in 0..arguments.count {
+                    let start = async |at| servers::alarm(SocketAddr::new(at, 8023)).await;
+                    let panel = free_address(number, 700, start).await?;
+                    println!(
+                        "an alarm panel on {}: a zone opens and closes every ten seconds",
+                        panel.address
+                    );
+                    panels.push(panel);
+                }
                 for n in 0.. {
                     tokio::time::sleep(Duration::from_secs(10)).await;
-                    panel.happen(Record {
-                        group: n % 2,
-                        subgroup: 1,
-                        partition: 1,
-                        label_type: 0,
-                        label: "Front door".into(),
+                    panels.iter().for_each(|panel| {
+                        panel.happen(Record {
+                            group: n % 2,
+                            subgroup: 1,
+                            partition: 1,
+                            label_type: 0,
+                            label: "Front door".into(),
+                        });
                     });
                 }
                 Ok(())
             }
             _ => {
-                let _nodes = (0..arguments.count)
-                    .map(|number| node(arguments, number))
-                    .collect::<Result<Vec<_>, _>>()?;
-                println!("{} nodes advertise on port {}", arguments.count, port(arguments));
+                let mut nodes = Vec::new();
+                for number in 0..arguments.count {
+                    nodes.push(node(arguments, number).await?);
+                }
+                println!("{} on port {}", names(arguments), port(arguments));
                 wait().await
             }
         }
@@ -138,9 +156,34 @@ fn id(arguments: &Arguments, number: u16) -> String {
     if arguments.count == 1 { arguments.id.clone() } else { format!("{}-{number}", arguments.id) }
 }
 
-fn node(arguments: &Arguments, number: u16) -> Result<Handle, Box<dyn Error>> {
+fn names(arguments: &Arguments) -> String {
+    match arguments.count {
+        1 => format!("{} advertises itself", arguments.id),
+        count => {
+            format!("{} to {} advertise themselves", id(arguments, 0), id(arguments, count.saturating_sub(1)))
+        }
+    }
+}
+
+/// Starts something on the first loopback address from `number` on that no other program uses: each kind begins elsewhere.
+async fn free_address<T>(
+    number: u16,
+    first: u16,
+    mut start: impl AsyncFnMut(IpAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let begin = number.saturating_add(first);
+    for place in begin..u16::MAX {
+        let [high, low] = place.to_be_bytes();
+        match start(Ipv4Addr::new(127, 77, high, low).into()).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            done => return done,
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+async fn node(arguments: &Arguments, number: u16) -> Result<Handle, Box<dyn Error>> {
     let id = id(arguments, number);
-    let [high, low] = number.saturating_add(100).to_be_bytes();
     let trust = match arguments.v2 {
         true => {
             let mut random = [0; 16];
@@ -156,22 +199,25 @@ fn node(arguments: &Arguments, number: u16) -> Result<Handle, Box<dyn Error>> {
         Kind::Io => wire::io::DRIVER_NAME,
         _ => wire::irrigation::DRIVER_NAMES[0],
     };
-    let config = Config {
-        name: name.into(),
-        id,
-        address: Ipv4Addr::new(127, 77, high, low),
-        port: port(arguments),
-        interface: Ipv4Addr::LOCALHOST,
-        heartbeat: Duration::from_millis(wire::HEARTBEAT_EVERY_MS),
-        trust,
+    let start = async |at| {
+        let IpAddr::V4(address) = at else { return Err(io::ErrorKind::Unsupported.into()) };
+        let config = Config {
+            name: name.into(),
+            id: id.clone(),
+            address,
+            port: port(arguments),
+            interface: Ipv4Addr::LOCALHOST,
+            heartbeat: Duration::from_millis(wire::HEARTBEAT_EVERY_MS),
+            trust: trust.clone(),
+        };
+        match arguments.kind {
+            Kind::Led => spawn(config, Led::default()),
+            Kind::Io => spawn(config, Io::default()),
+            _ => spawn(config, Irrigation::new(wire::irrigation::NODE_LIMIT_MS).0),
+        }
     };
-    let spawned = match arguments.kind {
-        Kind::Led => spawn(config, Led::default()),
-        Kind::Io => spawn(config, Io::default()),
-        _ => spawn(config, Irrigation::new(wire::irrigation::NODE_LIMIT_MS).0),
-    };
-    spawned.map_err(|error| match error.kind() {
-        std::io::ErrorKind::PermissionDenied => format!(
+    free_address(number, 100, start).await.map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
             "port {} needs a right: setcap cap_net_bind_service=+ep on the program, or --demo",
             port(arguments)
         )
