@@ -177,6 +177,9 @@ async fn openapi_and_help_are_made_from_the_same_table() {
             );
         }
     }
+    for stream in ["/ws", "/events"] {
+        assert!(openapi["paths"][stream]["get"].is_object(), "{stream} can be found");
+    }
     let page = get(hub.http, "/api").await;
     assert!(page.status == 200 && page.header("content-security-policy").is_some());
     assert_eq!(get(hub.http, "/").await.header("location"), Some("/api"));

@@ -187,17 +187,20 @@ impl Function {
     where
         F: Fn(House, Call) -> BoxFuture<'static, Result<Reply, Problem>> + Send + Sync + 'static,
     {
-        let parameters = path
-            .split('/')
-            .filter_map(|s| s.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| Parameter {
-                name: name.to_string(),
-                place: Place::Path,
-                shape: Shape::Text,
-                is_required: true,
-                description: String::new(),
-            })
-            .collect();
+        let mut before = String::new();
+        let mut parameters = Vec::new();
+        for segment in path.split('/').skip(1) {
+            match segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}')) {
+                Some(name) => parameters.push(Parameter {
+                    name: name.to_string(),
+                    place: Place::Path,
+                    shape: Shape::Text,
+                    is_required: true,
+                    description: format!("which of {before}"),
+                }),
+                None => before.extend(["/", segment]),
+            }
+        }
         Function {
             path: path.to_string(),
             method,

@@ -68,4 +68,16 @@ pub(super) fn register(house: &House, store: &Arc<Store>) {
         })
     });
     house.functions().add(emit.right(Right::Edit).body(json!({"type": ["object", "array"]})));
+
+    // Served beside the table, because they have no end; here for those who look for them.
+    for (path, about) in [
+        ("/ws", "Events as they happen, over WebSocket; {\"subscribe\": [patterns]} asks for others"),
+        ("/events", "Events as they happen, as server-sent events"),
+    ] {
+        let stream = Function::new(Method::Get, path, about, |_, _| {
+            Box::pin(async { Err(Problem::new(426, "a stream has no answer; open it as what it is")) })
+        });
+        let patterns = "kinds or kind/entity, with *, separated by commas; all without";
+        house.functions().add(stream.query("patterns", Shape::Text, false, patterns));
+    }
 }
