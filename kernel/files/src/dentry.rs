@@ -20,6 +20,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use abi::Errno;
 use machine::frame::OutOfMemory;
 use machine::heap::{Allowance, try_arc, try_arc_slice};
+use machine::list::{Link, Linked, List};
 use machine::sync::{Rank, SpinLock};
 use threads::{ReadGuard, RwLock, WriteGuard};
 
@@ -32,7 +33,7 @@ pub use abi::fcntl::NAME_MAX;
 
 /// How a directory holds a child.
 enum Child {
-    /// Kept until the entry is changed or the cache is pruned.
+    /// Kept until the entry is changed or the file system unmounted.
     Kept(Arc<Dentry>),
     /// Found again only while somebody else uses it: for file systems whose files come and go by themselves.
     Passing(Weak<Dentry>),
@@ -66,6 +67,16 @@ pub struct Dentry {
     place: SpinLock<Place>,
     children: SpinLock<NameMap<Child>>,
     changes: RwLock<()>,
+    dissolving: Link<Dentry, Dissolving>,
+}
+
+/// Marks the link by which a directory is among those whose cache is emptied next.
+enum Dissolving {}
+
+impl Linked<Dissolving> for Dentry {
+    fn link(&self) -> &Link<Self, Dissolving> {
+        &self.dissolving
+    }
 }
 
 impl Dentry {
@@ -109,6 +120,7 @@ impl Dentry {
             place: SpinLock::new(Rank::Inode, Place { parent, name }),
             children: SpinLock::new(Rank::Inode, NameMap::default()),
             changes: RwLock::new(()),
+            dissolving: Link::new(),
         }
     }
 
@@ -337,39 +349,19 @@ impl Dentry {
         }
     }
 
-    /// Lets go of every cached child that nobody uses, down the whole tree; what is in use stays. Returns how many went.
-    pub fn prune(self: &Arc<Self>) -> usize {
-        let mut pruned = 0;
-        let mut pending = alloc::vec![Arc::clone(self)];
-        while let Some(directory) = pending.pop() {
-            let mut gone = alloc::vec::Vec::new();
-            {
-                let mut children = directory.children.lock();
-                children.retain(|_, child| {
-                    let Child::Kept(dentry) = child else {
-                        return matches!(child, Child::Passing(weak) if weak.strong_count() > 0);
-                    };
-                    let is_leaf = Arc::strong_count(dentry) == 1
-                        && dentry.children.try_lock().is_some_and(|below| below.is_empty());
-                    if is_leaf {
-                        gone.push(Arc::clone(dentry));
-                    } else if dentry.is_directory {
-                        pending.push(Arc::clone(dentry));
-                    }
-                    !is_leaf
-                });
-            }
-            pruned += gone.len();
-        }
-        pruned
-    }
-
     /// Empties the cache below this dentry, so that no circle of parents and children keeps an unmounted file system alive.
     pub(crate) fn dissolve(self: &Arc<Self>) {
-        let mut pending = alloc::vec![Arc::clone(self)];
-        while let Some(directory) = pending.pop() {
+        let mut pending = List::new();
+        let mut next = Some(Arc::clone(self));
+        while let Some(directory) = next {
             let children = core::mem::take(&mut *directory.children.lock());
-            pending.extend(children.into_values().filter_map(|child| child.get()));
+            for child in children.into_values().filter_map(|child| child.get()) {
+                if child.is_directory {
+                    // A child of one parent is met once.
+                    let _ = pending.push_back(child);
+                }
+            }
+            next = pending.pop_front();
         }
     }
 }

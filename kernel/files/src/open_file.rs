@@ -7,6 +7,7 @@ use abi::Errno;
 use abi::fcntl::{FallocateFlags, OpenFlags};
 use machine::frame::OutOfMemory;
 use machine::heap::Allowance;
+use machine::list::{Link, Linked};
 use memory::{Object, Sink, Source};
 use threads::poll::{Epoll, Events, Pollable, Waiter};
 use threads::{Mutex, MutexGuard};
@@ -18,6 +19,7 @@ use crate::inode::{Entry, Inode};
 use crate::locks::LockOwner;
 use crate::metadata::{Kind, Metadata};
 use crate::mount::Path;
+use crate::socket::unix::Buried;
 
 /// The flags that F_SETFL can change.
 pub const SETTABLE_FLAGS: OpenFlags = OpenFlags::APPEND
@@ -41,6 +43,14 @@ pub struct OpenFile {
     /// Locked for the length of a read or write, so that two of them do not see the same position.
     position: Mutex<u64>,
     counts_as_writer: bool,
+    /// Its place among those that a socket left behind.
+    grave: Link<OpenFile, Buried>,
+}
+
+impl Linked<Buried> for OpenFile {
+    fn link(&self) -> &Link<Self, Buried> {
+        &self.grave
+    }
 }
 
 impl OpenFile {
@@ -72,6 +82,7 @@ impl OpenFile {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             position: Mutex::new(0),
             counts_as_writer,
+            grave: Link::new(),
         })
     }
 

@@ -35,30 +35,27 @@ fn is_ending() -> bool {
 /// others take its memory, and pass it over when there is nothing left to take.
 fn choose(is_patient: bool, pages: usize) -> Verdict {
     let Some(init) = crate::init() else { return Verdict::Nobody };
-    let processes = init.namespaces.pids.processes();
-    let mut worst: Option<(i64, &Arc<Process>)> = None;
-    for process in &processes {
+    // No list of the processes is made: there is no memory for one.
+    let pids = &init.namespaces.pids;
+    let mut worst: Option<(i64, Arc<Process>)> = None;
+    let pending = pids.find_process(|process| {
         if process.is_zombie() {
-            continue;
+            return None;
         }
         if process.is_ending() {
-            let Some(program) = process.program() else { continue };
-            let is_alone = !processes
-                .iter()
-                .any(|other| !other.is_ending() && !other.is_zombie() && shares_memory(other, process));
-            // Lent by who goes on (vfork), it is not the ending one's to give.
-            if is_alone && (is_patient || !program.space().is_emptied() && !program.space().take_away()) {
-                return Verdict::Pending;
-            }
-            continue;
+            return is_being_freed(is_patient, process).then_some(Verdict::Pending);
         }
         if shares_memory(process, init) {
-            continue;
+            return None;
         }
-        let Some(badness) = badness(process) else { continue };
-        if worst.is_none_or(|(most, _)| badness > most) {
-            worst = Some((badness, process));
+        let badness = badness(process)?;
+        if worst.as_ref().is_none_or(|(most, _)| badness > *most) {
+            worst = Some((badness, process.clone()));
         }
+        None
+    });
+    if let Some(pending) = pending {
+        return pending;
     }
     let Some((_, victim)) = worst else { return Verdict::Nobody };
     let name = victim.leader().map_or_else(threads::Name::new, |task| task.name());
@@ -66,16 +63,25 @@ fn choose(is_patient: bool, pages: usize) -> Verdict {
     kernel_log::error!(
         "out of memory ({pages} pages wanted): killed process {} ({}), {} KiB resident",
         victim.pid(),
-        alloc::string::String::from_utf8_lossy(&name),
+        name.escape_ascii(),
         resident * 4
     );
-    for process in &processes {
-        if shares_memory(process, victim) {
+    pids.for_each_process(|process| {
+        if shares_memory(process, &victim) {
             send::kernel_to_process(process, Signal::SIGKILL);
         }
-    }
-    send::kernel_to_process(victim, Signal::SIGKILL);
+    });
+    send::kernel_to_process(&victim, Signal::SIGKILL);
     Verdict::Killed
+}
+
+/// Whether the memory of a process that is ending is on its way back, or has been taken from it now because it takes long.
+fn is_being_freed(is_patient: bool, process: &Process) -> bool {
+    let Some(program) = process.program() else { return false };
+    let goes_on = |other: &Process| !other.is_ending() && !other.is_zombie() && shares_memory(other, process);
+    // Lent by who goes on (vfork), it is not the ending one's to give.
+    let is_lent = process.namespaces.pids.find_process(|other| goes_on(other).then_some(())).is_some();
+    !is_lent && (is_patient || !program.space().is_emptied() && !program.space().take_away())
 }
 
 /// Whether two processes have one address space (vfork(2), CLONE_VM).

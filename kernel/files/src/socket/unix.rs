@@ -28,6 +28,7 @@ use abi::socket::{AF_UNIX, MessageFlags, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET, S
 use abi::stat::S_IFSOCK;
 use machine::frame::OutOfMemory;
 use machine::heap::{try_arc, try_arc_cyclic, try_format};
+use machine::list::List;
 use machine::sync::{Rank, SpinLock};
 use memory::{Sink, Source};
 use threads::poll::{Events, PollSource, Pollable, Waiter};
@@ -104,12 +105,15 @@ pub struct UnixSocket {
 /// Open files that were on their way in a socket that has gone. Closing one can close another socket, which has files on their
 /// way in turn: whoever is closing already goes on with those, so that no chain of them uses up the stack.
 static GRAVEYARD: SpinLock<Graveyard> =
-    SpinLock::new(Rank::Stream, Graveyard { files: Vec::new(), is_attended: false });
+    SpinLock::new(Rank::Stream, Graveyard { files: List::new(), is_attended: false });
 
 struct Graveyard {
-    files: Vec<Arc<OpenFile>>,
+    files: List<OpenFile, Buried>,
     is_attended: bool,
 }
+
+/// Marks the link by which an open file is in the graveyard.
+pub(crate) enum Buried {}
 
 /// Drops open files one after the other.
 fn bury(files: Vec<Arc<OpenFile>>) {
@@ -118,7 +122,10 @@ fn bury(files: Vec<Arc<OpenFile>>) {
     }
     {
         let mut graveyard = GRAVEYARD.lock();
-        graveyard.files.extend(files);
+        for file in files {
+            // One that is there already is closed there, or later.
+            let _ = graveyard.files.push_back(file);
+        }
         if core::mem::replace(&mut graveyard.is_attended, true) {
             return;
         }
@@ -126,7 +133,7 @@ fn bury(files: Vec<Arc<OpenFile>>) {
     loop {
         let next = {
             let mut graveyard = GRAVEYARD.lock();
-            let next = graveyard.files.pop();
+            let next = graveyard.files.pop_front();
             graveyard.is_attended = next.is_some();
             next
         };

@@ -458,11 +458,14 @@ impl Discipline {
                 }
             }
             let start = self.input.len() - len;
-            let tail: Vec<u8> = self.input.iter().skip(start).map(|item| *item as u8).collect();
+            let prints = echoes && self.local(LocalFlags::ECHOPRT);
+            if prints {
+                self.print_erased(byte, start, effects);
+            }
             self.input.truncate(start);
             self.editing -= len;
-            if echoes {
-                self.echo_erased(what, byte, &tail, effects);
+            if echoes && !prints {
+                self.echo_erased(what, byte, effects);
             }
             if what == Erase::Character {
                 break;
@@ -490,17 +493,23 @@ impl Discipline {
         }
     }
 
-    fn echo_erased(&mut self, what: Erase, byte: u8, character: &[u8], effects: &mut Effects) {
-        if self.local(LocalFlags::ECHOPRT) {
-            if !self.shows_erased {
-                self.echo_raw(b'\\', effects);
-                self.shows_erased = true;
+    /// Shows what is erased, the input from `start` on, as on paper (ECHOPRT).
+    fn print_erased(&mut self, byte: u8, start: usize, effects: &mut Effects) {
+        if !self.shows_erased {
+            self.echo_raw(b'\\', effects);
+            self.shows_erased = true;
+        }
+        self.echo(byte, effects);
+        for place in start + 1..self.input.len() {
+            if let Some(&more) = self.input.get(place) {
+                self.echo_raw(more as u8, effects);
             }
-            self.echo(byte, effects);
-            for &more in character.get(1..).unwrap_or_default() {
-                self.echo_raw(more, effects);
-            }
-        } else if what == Erase::Character && !self.local(LocalFlags::ECHOE) {
+        }
+    }
+
+    /// Takes what has been erased off the screen.
+    fn echo_erased(&mut self, what: Erase, byte: u8, effects: &mut Effects) {
+        if what == Erase::Character && !self.local(LocalFlags::ECHOE) {
             self.echo(self.termios.c_cc[VERASE], effects);
         } else if byte == b'\t' {
             let column = self.column_of_line_end();

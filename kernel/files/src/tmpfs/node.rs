@@ -12,6 +12,7 @@ use abi::time::Timespec;
 use machine::address::PAGE_SIZE;
 use machine::frame::OutOfMemory;
 use machine::heap::{Allowance, try_arc, try_arc_slice, try_box};
+use machine::list::{self, Linked, List};
 use machine::sync::{Once, Rank, SpinLock};
 
 use super::Shared;
@@ -62,6 +63,7 @@ pub struct TmpfsNode {
     attachment: Attachment,
     locks: FileLocks,
     writers: WriterCount,
+    going: list::Link<TmpfsNode, Going>,
 }
 
 /// Frames for the nodes of the tree of positions that an entry more may need.
@@ -110,6 +112,7 @@ impl TmpfsNode {
             attachment: Attachment::new(),
             locks: FileLocks::new(),
             writers: WriterCount::new(),
+            going: list::Link::new(),
         }
     }
 
@@ -450,6 +453,27 @@ impl Inode for TmpfsNode {
     }
 }
 
+/// Marks the link by which a folder is among those that go.
+enum Going {}
+
+impl Linked<Going> for TmpfsNode {
+    fn link(&self) -> &list::Link<Self, Going> {
+        &self.going
+    }
+}
+
+impl TmpfsNode {
+    /// Takes the entries out of a folder that goes; those that are folders go next.
+    fn empty(entries: &mut SpinLock<Entries>, pending: &mut List<Self, Going>) {
+        for node in entries.get_mut().drain() {
+            if matches!(node.body, Body::Directory(_)) {
+                // A folder has one name.
+                let _ = pending.push_back(node);
+            }
+        }
+    }
+}
+
 impl Drop for TmpfsNode {
     /// Frees a tree from a list of its own, not by recursion: its depth is up to programs.
     fn drop(&mut self) {
@@ -457,12 +481,13 @@ impl Drop for TmpfsNode {
         match &mut self.body {
             Body::Regular(contents) => contents.release(&self.shared),
             Body::Directory(entries) => {
-                let mut pending: Vec<Arc<Self>> = entries.get_mut().drain().collect();
-                while let Some(node) = pending.pop() {
+                let mut pending = List::new();
+                Self::empty(entries, &mut pending);
+                while let Some(node) = pending.pop_front() {
                     if let Some(mut node) = Arc::into_inner(node)
                         && let Body::Directory(entries) = &mut node.body
                     {
-                        pending.extend(entries.get_mut().drain());
+                        Self::empty(entries, &mut pending);
                     }
                 }
             }

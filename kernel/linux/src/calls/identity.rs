@@ -49,7 +49,7 @@ fn take_on(caller: &mut Caller, new: Result<Credentials, Errno>) -> Outcome {
         // Without this thread, as Linux counts here.
         caller.has_too_many_threads = clone::is_over_limit(caller, new.uid);
     }
-    caller.set_credentials(try_arc(new)?);
+    caller.set_credentials(try_arc(new)?)?;
     Ok(0)
 }
 
@@ -119,7 +119,7 @@ pub fn setfsuid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let (old, id) = (caller.credentials.clone(), arguments.unsigned(0));
     let may = old.has(CAP_SETUID) || [old.uid, old.euid, old.suid, old.fsuid].contains(&id);
     if may && id != identity::KEEP {
-        caller.set_credentials(try_arc(identity::set_file_system_user(&old, id))?);
+        caller.set_credentials(try_arc(identity::set_file_system_user(&old, id))?)?;
     }
     Ok(old.fsuid as usize)
 }
@@ -129,7 +129,7 @@ pub fn setfsgid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let (old, id) = (caller.credentials.clone(), arguments.unsigned(0));
     let may = old.has(CAP_SETGID) || [old.gid, old.egid, old.sgid, old.fsgid].contains(&id);
     if may && id != identity::KEEP {
-        caller.set_credentials(try_arc(Credentials { fsgid: id, ..(*old).clone() })?);
+        caller.set_credentials(try_arc(Credentials { fsgid: id, ..(*old).clone() })?)?;
     }
     Ok(old.fsgid as usize)
 }
@@ -230,6 +230,6 @@ pub fn capset(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     }
     let ambient = Capabilities(old.ambient.0 & permitted.0 & inheritable.0);
     let new = Credentials { effective, permitted, inheritable, ambient, ..(*old).clone() };
-    caller.set_credentials(try_arc(new)?);
+    caller.set_credentials(try_arc(new)?)?;
     Ok(0)
 }

@@ -419,12 +419,12 @@ pub fn prctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         }
         PR_SET_KEEPCAPS => {
             let new = identity::keep_capabilities(&caller.credentials, value)?;
-            caller.set_credentials(try_arc(new)?);
+            caller.set_credentials(try_arc(new)?)?;
         }
         PR_GET_SECUREBITS => return Ok(caller.credentials.secure_bits as usize),
         PR_SET_SECUREBITS => {
             let new = identity::set_secure_bits(&caller.credentials, value)?;
-            caller.set_credentials(try_arc(new)?);
+            caller.set_credentials(try_arc(new)?)?;
         }
         PR_CAP_AMBIENT => return ambient(caller, arguments),
         PR_GET_AUXV => return auxiliary_vector(caller, arguments),
@@ -453,7 +453,7 @@ fn ambient(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             return Err(Errno::EINVAL);
         }
         let none = files::credentials::Capabilities::NONE;
-        caller.set_credentials(try_arc(Credentials { ambient: none, ..(*caller.credentials).clone() })?);
+        caller.set_credentials(try_arc(Credentials { ambient: none, ..(*caller.credentials).clone() })?)?;
         return Ok(0);
     }
     if has_more || capability > u64::from(abi::capability::CAP_LAST_CAP) {
@@ -465,7 +465,7 @@ fn ambient(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         PR_CAP_AMBIENT_RAISE | PR_CAP_AMBIENT_LOWER => {
             let raises = operation == PR_CAP_AMBIENT_RAISE;
             let new = identity::change_ambient(&caller.credentials, capability, raises)?;
-            caller.set_credentials(try_arc(new)?);
+            caller.set_credentials(try_arc(new)?)?;
             Ok(0)
         }
         _ => Err(Errno::EINVAL),
@@ -497,7 +497,7 @@ fn drop_bounding(caller: &mut Caller, capability: u64) -> Result<(), Errno> {
     }
     let mut new = (*caller.credentials).clone();
     new.bounding.0 &= !(1 << capability);
-    caller.set_credentials(try_arc(new)?);
+    caller.set_credentials(try_arc(new)?)?;
     Ok(())
 }
 

@@ -249,46 +249,65 @@ fn check_nice(caller: &Caller, thread: &Thread, nice: i8) -> Result<(), Errno> {
     if is_worse || is_within || caller.credentials.has(CAP_SYS_NICE) { Ok(()) } else { Err(Errno::EACCES) }
 }
 
-/// The threads that the arguments of getpriority and setpriority name: ESRCH.
-fn named(caller: &Caller, which: i32, who: i32) -> Result<Vec<Arc<Task>>, Errno> {
+/// Visits the threads that the arguments of getpriority and setpriority name: ESRCH when there is none.
+fn visit_named(
+    caller: &Caller,
+    which: i32,
+    who: i32,
+    mut visit: impl FnMut(&Arc<Task>),
+) -> Result<(), Errno> {
     let pids = &caller.process.namespaces.pids;
-    let tasks: Vec<Arc<Task>> = match which {
-        PRIO_PROCESS => [find(caller, who)?].into(),
+    let mut is_any = false;
+    match which {
+        PRIO_PROCESS => {
+            visit(&find(caller, who)?);
+            is_any = true;
+        }
         PRIO_PGRP => {
             let group =
                 if who == 0 { caller.process.group() } else { pids.group(who).ok_or(Errno::ESRCH)? };
-            group.members().iter().flat_map(|process| process.tasks()).collect()
+            group.for_each_member(|process| {
+                process.for_each_task(|task| {
+                    is_any = true;
+                    visit(task);
+                });
+            });
         }
         PRIO_USER => {
             let uid = if who == 0 { caller.credentials.uid } else { who as u32 };
-            let all = pids.processes();
-            all.iter()
-                .flat_map(|process| process.tasks())
-                .filter(|task| task.credentials().uid == uid)
-                .collect()
+            pids.for_each_process(|process| {
+                process.for_each_task(|task| {
+                    if task.credentials().uid == uid {
+                        is_any = true;
+                        visit(task);
+                    }
+                });
+            });
         }
         _ => return Err(Errno::EINVAL),
-    };
-    if tasks.is_empty() { Err(Errno::ESRCH) } else { Ok(tasks) }
+    }
+    if is_any { Ok(()) } else { Err(Errno::ESRCH) }
 }
 
 /// getpriority(2): 20 less the best nice value, so that it is never negative.
 pub fn getpriority(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let tasks = named(caller, arguments.int(0), arguments.int(1))?;
-    let best = tasks.iter().filter_map(|task| Some(task.thread()?.nice())).min().ok_or(Errno::ESRCH)?;
-    Ok((20 - i32::from(best)) as usize)
+    let mut best = None;
+    visit_named(caller, arguments.int(0), arguments.int(1), |task| {
+        best = best.into_iter().chain(task.thread().map(|thread| thread.nice())).min();
+    })?;
+    Ok((20 - i32::from(best.ok_or(Errno::ESRCH)?)) as usize)
 }
 
 /// setpriority(2).
 pub fn setpriority(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let nice = arguments.int(2).clamp(-20, 19) as i8;
     let mut outcome = Ok(0);
-    for task in named(caller, arguments.int(0), arguments.int(1))? {
-        let Some(thread) = task.thread() else { continue };
-        match check_owner(caller, &task).and_then(|()| check_nice(caller, &thread, nice)) {
+    visit_named(caller, arguments.int(0), arguments.int(1), |task| {
+        let Some(thread) = task.thread() else { return };
+        match check_owner(caller, task).and_then(|()| check_nice(caller, &thread, nice)) {
             Ok(()) => thread.set_nice(nice),
             Err(error) => outcome = Err(error),
         }
-    }
+    })?;
     outcome
 }

@@ -10,7 +10,7 @@ use memory::user;
 
 use super::Arguments;
 use super::arguments::{read_optional, write_optional};
-use crate::process::{Caller, Process};
+use crate::process::{Caller, Group, Process};
 use crate::signal::{deliver, send, wait};
 
 type Outcome = Result<usize, Errno>;
@@ -37,20 +37,18 @@ fn send_one(caller: &Caller, target: &Arc<Process>, signal: Option<Signal>) -> R
     }
 }
 
-/// Sends to many: fine if one got it, else the last error; ESRCH when there was none.
-fn send_many(
-    caller: &Caller,
-    targets: impl Iterator<Item = Arc<Process>>,
-    signal: Option<Signal>,
-) -> Outcome {
-    let mut outcome = Err(Errno::ESRCH);
-    for target in targets {
-        match send_one(caller, &target, signal) {
-            Ok(()) => outcome = Ok(0),
-            Err(error) if outcome.is_err() => outcome = Err(error),
-            Err(_) => {}
-        }
+/// What comes of sending to many: fine if one got it, else the last error; ESRCH when there was none.
+fn merge(outcome: &mut Outcome, sent: Result<(), Errno>) {
+    match sent {
+        Ok(()) => *outcome = Ok(0),
+        Err(error) if outcome.is_err() => *outcome = Err(error),
+        Err(_) => {}
     }
+}
+
+fn send_to_group(caller: &Caller, group: &Group, signal: Option<Signal>) -> Outcome {
+    let mut outcome = Err(Errno::ESRCH);
+    group.for_each_member(|process| merge(&mut outcome, send_one(caller, process, signal)));
     outcome
 }
 
@@ -64,17 +62,19 @@ pub fn kill(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             send_one(caller, &target.ok_or(Errno::ESRCH)?, signal)?;
             Ok(0)
         }
-        0 => send_many(caller, caller.process.group().members().into_iter(), signal),
+        0 => send_to_group(caller, &caller.process.group(), signal),
         -1 => {
             let own = caller.process.pid();
-            let others = pids.processes().into_iter().filter(|other| other.pid() > 1 && other.pid() != own);
-            send_many(caller, others, signal)
+            let mut outcome = Err(Errno::ESRCH);
+            pids.for_each_process(|other| {
+                if other.pid() > 1 && other.pid() != own {
+                    merge(&mut outcome, send_one(caller, other, signal));
+                }
+            });
+            outcome
         }
         i32::MIN => Err(Errno::ESRCH),
-        pid => {
-            let group = pids.group(-pid).ok_or(Errno::ESRCH)?;
-            send_many(caller, group.members().into_iter(), signal)
-        }
+        pid => send_to_group(caller, &*pids.group(-pid).ok_or(Errno::ESRCH)?, signal),
     }
 }
 

@@ -186,11 +186,11 @@ fn end_other_threads(caller: &mut Caller) -> Result<(), Errno> {
         }
         state.executing = Some(tid);
     }
-    for task in process.tasks() {
-        if !Arc::ptr_eq(&task, &caller.task) {
+    process.for_each_task(|task| {
+        if !Arc::ptr_eq(task, &caller.task) {
             task.attend();
         }
-    }
+    });
     process.resumed.wake_all();
     let is_alone = || (process.state.lock().live_threads == 1).then_some(());
     // The others are on their way out already; nothing that could interrupt this is worth heeding before they have gone.
@@ -248,7 +248,10 @@ fn commit(
     if is_secure {
         process.parent_death_signal.store(0, Ordering::Relaxed);
     }
-    caller.set_credentials(Arc::new(credentials));
+    // Only another real user would need memory, and that one stays.
+    if caller.set_credentials(Arc::new(credentials)).is_err() {
+        send::kernel_to_process(&process, Signal::SIGKILL);
+    }
     caller.alternate_stack = SigAltStack::DISABLED;
     caller.sequence = None;
     caller.restart = None;

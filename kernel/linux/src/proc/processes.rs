@@ -1,11 +1,12 @@
 //! The numbers in /proc: a directory for each process, and in it one for each of its threads.
 
+use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use abi::Errno;
 use files::Kind;
 use files::pseudo::{Directory, Listed, Node, Text, Tree};
+use machine::heap::{try_arc_slice, try_format};
 use machine::sync::atomic::Ordering;
 
 use super::links::{self, DescriptorDirectory};
@@ -234,8 +235,7 @@ impl Directory for AllProcesses {
 
     fn list(&self, position: u64, visit: &mut dyn FnMut(Listed<'_>) -> bool) -> Result<(), Errno> {
         let Some(namespaces) = namespaces() else { return Ok(()) };
-        let numbers: Vec<i32> = namespaces.pids.processes().iter().map(|process| process.pid()).collect();
-        list_numbers(&numbers, position, visit, 0);
+        list_numbers(&namespaces.pids.process_numbers()?, position, visit, 0);
         Ok(())
     }
 
@@ -256,9 +256,7 @@ impl Directory for Threads {
     }
 
     fn list(&self, position: u64, visit: &mut dyn FnMut(Listed<'_>) -> bool) -> Result<(), Errno> {
-        let mut numbers: Vec<i32> = self.0.tasks().iter().map(|task| task.tid()).collect();
-        numbers.sort_unstable();
-        list_numbers(&numbers, position, visit, 1);
+        list_numbers(&self.0.task_numbers()?, position, visit, 1);
         Ok(())
     }
 
@@ -270,19 +268,19 @@ impl Directory for Threads {
 /// Registers `self` and `thread-self`.
 pub fn register(root: &Tree) {
     use files::Link;
-    let target = |text: &str| Link::Target(Arc::from(text.as_bytes()));
+    let target = |text: String| Ok(Link::Target(try_arc_slice(text.as_bytes())?));
     root.add(
         "self",
         Node::link(move |_| {
             let task = Task::current().ok_or(Errno::ENOENT)?;
-            Ok(target(&alloc::format!("{}", task.process().pid())))
+            target(try_format(format_args!("{}", task.process().pid()))?)
         }),
     );
     root.add(
         "thread-self",
         Node::link(move |_| {
             let task = Task::current().ok_or(Errno::ENOENT)?;
-            Ok(target(&alloc::format!("{}/task/{}", task.process().pid(), task.tid())))
+            target(try_format(format_args!("{}/task/{}", task.process().pid(), task.tid()))?)
         }),
     );
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use files::pseudo::{Node, Text, Tree};
+use machine::heap::try_to_vec;
 use memory::overcommit;
 
 use super::{namespaces, put};
@@ -89,7 +90,7 @@ fn kernel(tree: &Arc<Tree>) {
                 let mut made = Text::default();
                 uuid(&mut made);
                 // Of two readers that come first, one's stays.
-                let _ = boot.set(made.bytes().to_vec());
+                let _ = boot.set(try_to_vec(made.bytes())?);
             }
             text.push(boot.get().map_or(&[][..], |id| id));
             Ok(())
@@ -120,7 +121,7 @@ fn name(tree: &Tree, name: &str, get: fn(&Names) -> Vec<u8>, set: fn(&Names, Vec
     };
     let write = move |bytes: &[u8]| {
         let namespaces = namespaces().ok_or(Errno::ENOENT)?;
-        set(&namespaces.names, line(bytes).to_vec());
+        set(&namespaces.names, try_to_vec(line(bytes))?);
         Ok(())
     };
     tree.add(name, Node::setting(read, write));

@@ -3,6 +3,7 @@
 use abi::Errno;
 use alloc::string::String;
 use alloc::sync::Arc;
+use core::fmt;
 
 use files::pseudo::{Node, Text, Tree};
 use files::{Link, Mount, Path, filesystem};
@@ -90,7 +91,7 @@ fn memory(text: &mut Text) {
         ("CommitLimit", memory::overcommit::commit_limit()),
         ("Committed_AS", memory::overcommit::committed()),
     ] {
-        put!(text, "{:<15} {:8} kB\n", alloc::format!("{name}:"), kib(pages));
+        put!(text, "{name}:{:width$} {:8} kB\n", "", kib(pages), width = 14usize.saturating_sub(name.len()));
     }
 }
 
@@ -117,7 +118,7 @@ fn processors(text: &mut Text) {
     }
 }
 
-fn cpu_line(text: &mut Text, name: &str, user_ns: u64, system_ns: u64, idle_ns: u64) {
+fn cpu_line(text: &mut Text, name: fmt::Arguments<'_>, user_ns: u64, system_ns: u64, idle_ns: u64) {
     put!(text, "{name} {} 0 {} {} 0 0 0 0 0 0\n", ticks(user_ns), ticks(system_ns), ticks(idle_ns));
 }
 
@@ -131,10 +132,10 @@ fn statistics(text: &mut Text) {
         idle += times.idle_ns;
         switches += times.switches;
     }
-    cpu_line(text, "cpu ", user, system, idle);
+    cpu_line(text, format_args!("cpu "), user, system, idle);
     for number in 0..cpu::count() {
         let times = load::times(number);
-        cpu_line(text, &alloc::format!("cpu{number}"), times.user_ns, times.system_ns, times.idle_ns);
+        cpu_line(text, format_args!("cpu{number}"), times.user_ns, times.system_ns, times.idle_ns);
     }
     let mut total = 0;
     machine::interrupts::for_each_count(|_, counts| total += counts.iter().sum::<u64>());

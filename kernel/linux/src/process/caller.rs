@@ -9,6 +9,7 @@ use alloc::sync::Arc;
 use abi::signal::{SigAltStack, SigSet};
 use files::Credentials;
 use machine::context::UserContext;
+use machine::frame::OutOfMemory;
 use memory::AddressSpace;
 
 use super::place::Place;
@@ -128,10 +129,11 @@ impl Caller {
         threads::current().work().fetch_or(work::ATTEND, machine::sync::atomic::Ordering::SeqCst);
     }
 
-    /// Changes the identity of this thread.
-    pub fn set_credentials(&mut self, credentials: Arc<Credentials>) {
-        self.task.set_credentials(credentials.clone());
+    /// Changes the identity of this thread: refused only when it is another real user's.
+    pub fn set_credentials(&mut self, credentials: Arc<Credentials>) -> Result<(), OutOfMemory> {
+        self.task.set_credentials(credentials.clone())?;
         self.credentials = credentials;
+        Ok(())
     }
 
     /// Changes the blocked signals, and sees to it that what can now be delivered is, and that what waits for the process finds another thread.

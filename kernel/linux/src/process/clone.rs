@@ -273,7 +273,8 @@ fn introduce_process(caller: &Caller, process: &Arc<Process>) -> Result<(), Errn
     }
     process.group().join(process)?;
     let parent = process.parent().ok_or(Errno::ESRCH)?;
-    parent.add_child(process)
+    parent.add_child(process);
+    Ok(())
 }
 
 /// Takes back what [`introduce`] did: the thread could not be made.

@@ -102,12 +102,11 @@ fn end_process(process: &Arc<Process>, uid: u32) {
             machinery.first_process_ended(status.encode());
         }
     }
-    let children = process.take_children();
     let orphans_heir = heir(process);
     if process.is_session_leader() {
         crate::terminals::leader_ended(process);
     }
-    for child in children {
+    while let Some(child) = process.take_child() {
         adopt(process, &orphans_heir, child);
     }
     let group = process.group();
@@ -155,7 +154,7 @@ fn adopt(process: &Arc<Process>, heir: &Option<Arc<Process>>, child: Arc<Process
     if let Some(heir) = heir {
         child.set_exit_signal(Signal::SIGCHLD);
         child.set_parent(heir);
-        heir.adopt_child(&child);
+        heir.add_child(&child);
         let zombie = child.state.lock().zombie;
         if let Some(status) = zombie {
             tell_parent(heir, &child, status);

@@ -1,16 +1,17 @@
 //! Process groups and sessions: who gets the signals of a terminal (setpgid(2), setsid(2), credentials(7)).
 
+use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
-use alloc::vec::Vec;
 
 use abi::Errno;
+use arrayvec::ArrayVec;
 use files::terminal::Terminal;
 use machine::frame::OutOfMemory;
-use machine::heap::{Grow, try_arc};
+use machine::heap::{try_arc, try_insert};
 use machine::sync::{Rank, SpinLock};
 
-use super::Process;
 use super::ids::{Pid, PidNamespace};
+use super::{Process, VISITED_AT_ONCE};
 
 /// A session: process groups that share a controlling terminal.
 pub struct Session {
@@ -79,13 +80,14 @@ impl Drop for Session {
 pub struct Group {
     id: Pid,
     session: Arc<Session>,
-    members: SpinLock<Vec<Weak<Process>>>,
+    /// By number.
+    members: SpinLock<BTreeMap<Pid, Weak<Process>>>,
 }
 
 impl Group {
     /// An empty group with number `id`, the number of the process that will be its first member.
     pub fn new(id: Pid, session: &Arc<Session>) -> Result<Arc<Self>, OutOfMemory> {
-        let members = SpinLock::new(Rank::Table, Vec::new());
+        let members = SpinLock::new(Rank::Table, BTreeMap::new());
         let group = try_arc(Self { id, session: session.clone(), members })?;
         session.ids.publish_group(&group);
         Ok(group)
@@ -103,17 +105,16 @@ impl Group {
 
     /// Adds a process.
     pub fn join(&self, process: &Arc<Process>) -> Result<(), Errno> {
-        let mut members = self.members.lock();
-        members.try_grow(1)?;
-        members.push(Arc::downgrade(process));
+        try_insert(&mut self.members.lock(), process.pid(), Arc::downgrade(process))?;
         Ok(())
     }
 
     /// Takes a process out.
     pub fn leave(&self, process: &Process) {
         let mut members = self.members.lock();
-        if let Some(place) = members.iter().position(|member| core::ptr::eq(member.as_ptr(), process)) {
-            members.swap_remove(place);
+        // The number may be another's already, if this one left before.
+        if members.get(&process.pid()).is_some_and(|member| core::ptr::eq(member.as_ptr(), process)) {
+            members.remove(&process.pid());
         }
     }
 
@@ -122,28 +123,55 @@ impl Group {
         self.members.lock().is_empty()
     }
 
-    /// The processes in it, zombies too.
-    pub fn members(&self) -> Vec<Arc<Process>> {
-        self.members.lock().iter().filter_map(Weak::upgrade).collect()
+    /// Looks at the processes in it, zombies too, with nothing held, until `visit` gives something; one that joins meanwhile may be missed.
+    pub fn find_member<R>(&self, mut visit: impl FnMut(&Arc<Process>) -> Option<R>) -> Option<R> {
+        let mut next = 0;
+        loop {
+            let mut some = ArrayVec::<_, VISITED_AT_ONCE>::new();
+            for (pid, member) in self.members.lock().range(next..) {
+                if some.is_full() {
+                    break;
+                }
+                next = pid + 1;
+                some.extend(member.upgrade());
+            }
+            if some.is_empty() {
+                return None;
+            }
+            if let Some(found) = some.iter().find_map(&mut visit) {
+                return Some(found);
+            }
+        }
+    }
+
+    /// Visits the processes in it, as above.
+    pub fn for_each_member(&self, mut visit: impl FnMut(&Arc<Process>)) {
+        self.find_member(|process| {
+            visit(process);
+            None::<()>
+        });
     }
 
     /// Whether nobody outside the group but in its session could continue it: no member has a parent in another group of the same session
     /// (setpgid(2), "orphaned process group"). `without` is a process that is about to end and does not count.
     pub fn is_orphaned(&self, without: Option<&Process>) -> bool {
-        !self.members().iter().any(|member| {
+        let is_held = |member: &Arc<Process>| {
             let is_leaving = without.is_some_and(|process| core::ptr::eq(process, &**member));
             if is_leaving || member.is_zombie() {
-                return false;
+                return None;
             }
-            let Some(parent) = member.parent() else { return false };
+            let parent = member.parent()?;
             let group = parent.group();
-            !parent.is_init() && group.id != self.id && Arc::ptr_eq(&group.session, &self.session)
-        })
+            let could_continue =
+                !parent.is_init() && group.id != self.id && Arc::ptr_eq(&group.session, &self.session);
+            could_continue.then_some(())
+        };
+        self.find_member(is_held).is_none()
     }
 
     /// Whether a member is stopped.
     pub fn has_stopped_member(&self) -> bool {
-        self.members().iter().any(|member| member.is_stopped())
+        self.find_member(|member| member.is_stopped().then_some(())).is_some()
     }
 }
 

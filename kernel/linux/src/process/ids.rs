@@ -8,12 +8,14 @@ use abi::Errno;
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
+use arrayvec::ArrayVec;
+use machine::frame::OutOfMemory;
 use machine::heap::{Grow, try_insert};
 use machine::sync::atomic::{AtomicI32, AtomicUsize, Ordering};
 use machine::sync::{Rank, SpinLock};
 
 use super::group::{Group, Session};
-use super::{Process, Task};
+use super::{Process, Task, VISITED_AT_ONCE};
 
 /// A process number; positive.
 pub type Pid = i32;
@@ -81,7 +83,8 @@ impl PidNamespace {
 
     fn update(&self, pid: Pid, change: impl FnOnce(&mut Entry)) {
         let mut shard = self.shard(pid).lock();
-        let entry = shard.entry(pid).or_default();
+        // Whoever has a name has taken the number.
+        let Some(entry) = shard.get_mut(&pid) else { return };
         change(entry);
         if entry.is_unused() {
             shard.remove(&pid);
@@ -163,21 +166,50 @@ impl PidNamespace {
         self.shard(id.max(0)).lock().get(&id)?.session.as_ref()?.upgrade()
     }
 
-    /// All processes, zombies too, by number.
-    pub fn processes(&self) -> Vec<Arc<Process>> {
-        let mut all = Vec::new();
+    /// Looks at all processes, zombies too, with nothing held, until `visit` gives something; one that begins meanwhile may be missed.
+    pub fn find_process<R>(&self, mut visit: impl FnMut(&Arc<Process>) -> Option<R>) -> Option<R> {
+        self.shards.iter().find_map(|shard| {
+            let mut next = 0;
+            loop {
+                let mut some = ArrayVec::<_, VISITED_AT_ONCE>::new();
+                for (pid, entry) in shard.lock().range(next..) {
+                    if some.is_full() {
+                        break;
+                    }
+                    next = pid + 1;
+                    some.extend(entry.process.as_ref().and_then(Weak::upgrade));
+                }
+                if some.is_empty() {
+                    return None;
+                }
+                if let Some(found) = some.iter().find_map(&mut visit) {
+                    return Some(found);
+                }
+            }
+        })
+    }
+
+    /// Visits all processes, as above.
+    pub fn for_each_process(&self, mut visit: impl FnMut(&Arc<Process>)) {
+        self.find_process(|process| {
+            visit(process);
+            None::<()>
+        });
+    }
+
+    /// The numbers of all processes, zombies too, in order: ENOMEM.
+    pub fn process_numbers(&self) -> Result<Vec<Pid>, OutOfMemory> {
+        let mut numbers = Vec::new();
         for shard in &self.shards {
             // Room is made before the lock is taken; what started since then is new, and a list of processes is stale at once anyway.
-            if all.try_grow(shard.lock().len()).is_err() {
-                break;
-            }
-            let room = all.capacity() - all.len();
-            all.extend(
-                shard.lock().values().filter_map(|entry| entry.process.as_ref()?.upgrade()).take(room),
-            );
+            let count = shard.lock().len();
+            numbers.try_grow(count)?;
+            let shard = shard.lock();
+            let listed = shard.iter().filter(|(_, entry)| entry.process.is_some());
+            numbers.extend(listed.map(|(pid, _)| *pid).take(count));
         }
-        all.sort_by_key(|process: &Arc<Process>| process.pid());
-        all
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     /// How many processes there are, zombies too.

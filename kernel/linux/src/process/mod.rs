@@ -37,11 +37,14 @@ pub mod wait;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 
+use arrayvec::ArrayVec;
+
 use abi::Errno;
 use abi::sched::WaitStatus;
 use abi::signal::{SigSet, Signal};
 use machine::frame::OutOfMemory;
 use machine::heap::{Grow, try_arc};
+use machine::list::{Link, Linked, List};
 use machine::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use machine::sync::{Once, Rank, SpinLock};
 use threads::WaitQueue;
@@ -63,6 +66,9 @@ pub use task::Task;
 /// Signal actions, shared by what clone(2) made with CLONE_SIGHAND.
 pub type SharedActions = Arc<SpinLock<Actions>>;
 
+/// How many threads or processes are taken out of a list at once by who visits all, so that no list of them is made.
+const VISITED_AT_ONCE: usize = 16;
+
 /// A process: threads that are one thing to kill, to wait for and to count.
 pub struct Process {
     pid: Pid,
@@ -73,6 +79,7 @@ pub struct Process {
     family: SpinLock<Family>,
     /// The number of the parent, 0 for none: getppid(2) asks for nothing else.
     parent_pid: AtomicI32,
+    sibling: Link<Process, Child>,
     group: SpinLock<Arc<Group>>,
     threads: SpinLock<Vec<Arc<Task>>>,
     /// Signals, ending and stopping.
@@ -121,7 +128,19 @@ pub struct Process {
 
 struct Family {
     parent: Weak<Process>,
-    children: Vec<Arc<Process>>,
+    children: Children,
+}
+
+/// Marks the link by which a process is among its parent's children.
+enum Child {}
+
+/// Children, in the order in which they were made or adopted. The links are in them: a parent's end needs no memory to give them away.
+type Children = List<Process, Child>;
+
+impl Linked<Child> for Process {
+    fn link(&self) -> &Link<Self, Child> {
+        &self.sibling
+    }
 }
 
 /// What decides whether and how a process runs.
@@ -195,13 +214,14 @@ impl Process {
             is_killable: false,
         };
         let parent_pid = new.parent.upgrade().map_or(0, |parent| parent.pid);
-        let family = Family { parent: new.parent, children: Vec::new() };
+        let family = Family { parent: new.parent, children: List::new() };
         try_arc(Self {
             pid: new.pid,
             namespaces: new.namespaces,
             start_ns: machine::clock::now_ns(),
             family: SpinLock::new(Rank::Process, family),
             parent_pid: AtomicI32::new(parent_pid),
+            sibling: Link::new(),
             group: SpinLock::new(Rank::Signal, new.group),
             threads: SpinLock::new(Rank::Process, Vec::new()),
             state: SpinLock::new(Rank::Signal, state),
@@ -256,37 +276,26 @@ impl Process {
         drop(old);
     }
 
-    /// Adds a child: ENOMEM.
-    pub fn add_child(&self, child: &Arc<Process>) -> Result<(), Errno> {
-        let mut family = self.family.lock();
-        family.children.try_grow(1)?;
-        family.children.push(child.clone());
-        Ok(())
-    }
-
-    /// Adds a child whose parent ends, which cannot be refused: the list grows out of the heap's reserve.
-    pub fn adopt_child(&self, child: &Arc<Process>) {
-        self.family.lock().children.push(child.clone());
+    /// Adds a child, who is nobody else's.
+    pub fn add_child(&self, child: &Arc<Process>) {
+        let refused = self.family.lock().children.push_back(child.clone());
+        debug_assert!(refused.is_ok(), "a child of two");
     }
 
     /// Takes a child out of the list; whether it was in it. Of two threads that wait, one takes it.
     pub fn remove_child(&self, child: &Process) -> bool {
-        let removed = {
-            let mut family = self.family.lock();
-            let place = family.children.iter().position(|other| core::ptr::eq(&**other, child));
-            place.map(|place| family.children.swap_remove(place))
-        };
+        let removed = self.family.lock().children.remove(child);
         removed.is_some()
     }
 
-    /// Takes all children out: the process ends.
-    pub fn take_children(&self) -> Vec<Arc<Process>> {
-        core::mem::take(&mut self.family.lock().children)
+    /// Takes a child out: the process ends.
+    pub fn take_child(&self) -> Option<Arc<Process>> {
+        self.family.lock().children.pop_front()
     }
 
     /// Looks at the children, in the order in which they were made or adopted, until `visit` gives something. `visit` must not sleep, nor
     /// take a lock of the same rank.
-    pub fn find_child<R>(&self, visit: impl FnMut(&Arc<Process>) -> Option<R>) -> Option<R> {
+    pub fn find_child<R>(&self, visit: impl FnMut(&Process) -> Option<R>) -> Option<R> {
         self.family.lock().children.iter().find_map(visit)
     }
 
@@ -299,7 +308,10 @@ impl Process {
     pub fn set_group(self: &Arc<Self>, group: &Arc<Group>) -> Result<(), Errno> {
         group.join(self)?;
         let old = core::mem::replace(&mut *self.group.lock(), group.clone());
-        old.leave(self);
+        // A shell and its child both say it.
+        if !Arc::ptr_eq(&old, group) {
+            old.leave(self);
+        }
         Ok(())
     }
 
@@ -313,9 +325,35 @@ impl Process {
         self.session().id() == self.pid
     }
 
-    /// The live threads.
-    pub fn tasks(&self) -> Vec<Arc<Task>> {
-        self.threads.lock().clone()
+    /// Visits the live threads, the youngest first, with nothing held; one that begins meanwhile may be missed, and one that lives may be visited
+    /// twice.
+    pub fn for_each_task(&self, mut visit: impl FnMut(&Arc<Task>)) {
+        let mut end = usize::MAX;
+        loop {
+            // Who leaves moves those behind him down: going down, none is passed over.
+            let some: ArrayVec<_, VISITED_AT_ONCE> = {
+                let threads = self.threads.lock();
+                end = end.min(threads.len());
+                let start = end.saturating_sub(VISITED_AT_ONCE);
+                let some = threads.get(start..end).unwrap_or_default().iter().rev().cloned().collect();
+                end = start;
+                some
+            };
+            some.iter().for_each(&mut visit);
+            if end == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The numbers of the live threads, in order: ENOMEM.
+    pub fn task_numbers(&self) -> Result<Vec<Pid>, OutOfMemory> {
+        let mut numbers = Vec::new();
+        let count = self.threads.lock().len();
+        numbers.try_grow_exact(count)?;
+        numbers.extend(self.threads.lock().iter().map(|task| task.tid()).take(count));
+        numbers.sort_unstable();
+        Ok(numbers)
     }
 
     /// Looks at the live threads until `visit` gives something. `visit` must not sleep, nor take a lock of the same rank.

@@ -5,7 +5,7 @@ use alloc::sync::{Arc, Weak};
 use abi::signal::{SigSet, Signal};
 use files::Credentials;
 use machine::frame::OutOfMemory;
-use machine::heap::{Allowance, try_arc};
+use machine::heap::try_arc;
 use machine::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use machine::sync::{Rank, SpinLock};
 use threads::{Name, Thread};
@@ -69,9 +69,7 @@ pub struct NewTask {
 impl Task {
     /// A task that does not run yet.
     pub fn new(new: NewTask) -> Result<Arc<Self>, OutOfMemory> {
-        // Its place among its user's threads is counted in a tree.
-        let _allowance = Allowance::of(1)?;
-        let membership = Membership::new(new.process.namespaces.clone(), new.credentials.uid);
+        let membership = Membership::new(new.process.namespaces.clone(), new.credentials.uid)?;
         try_arc(Self {
             tid: AtomicI32::new(new.tid),
             process: new.process,
@@ -195,15 +193,16 @@ impl Task {
         self.membership.lock().take()
     }
 
-    /// Gives it another identity.
-    pub fn set_credentials(&self, credentials: Arc<Credentials>) {
+    /// Gives it another identity: refused only when it is another real user's.
+    pub fn set_credentials(&self, credentials: Arc<Credentials>) -> Result<(), OutOfMemory> {
         let uid = credentials.uid;
         if self.membership.lock().as_ref().is_some_and(|membership| membership.uid() != uid) {
-            let moved = Membership::new(self.process.namespaces.clone(), uid);
+            let moved = Membership::new(self.process.namespaces.clone(), uid)?;
             let left = self.membership.lock().replace(moved);
             drop(left);
         }
         let old = core::mem::replace(&mut *self.credentials.lock(), credentials);
         drop(old);
+        Ok(())
     }
 }

@@ -3,6 +3,8 @@
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
+use machine::frame::OutOfMemory;
+use machine::heap::try_insert;
 use machine::sync::{Rank, SpinLock};
 
 use super::namespaces::Namespaces;
@@ -38,9 +40,15 @@ pub struct Membership {
 
 impl Membership {
     /// One more thread of user `uid`.
-    pub fn new(namespaces: Arc<Namespaces>, uid: u32) -> Self {
-        *namespaces.users.shard(uid).lock().entry(uid).or_insert(0) += 1;
-        Self { namespaces, uid }
+    pub fn new(namespaces: Arc<Namespaces>, uid: u32) -> Result<Self, OutOfMemory> {
+        {
+            let mut users = namespaces.users.shard(uid).lock();
+            match users.get_mut(&uid) {
+                Some(count) => *count += 1,
+                None => drop(try_insert(&mut users, uid, 1)?),
+            }
+        }
+        Ok(Self { namespaces, uid })
     }
 
     /// Whose it is.
@@ -69,9 +77,9 @@ mod tests {
     #[test]
     fn threads_are_counted_for_their_user_until_they_go() {
         let namespaces = Namespaces::new();
-        let first = Membership::new(namespaces.clone(), 7);
-        let second = Membership::new(namespaces.clone(), 7);
-        let other = Membership::new(namespaces.clone(), 7 + SHARDS as u32);
+        let first = Membership::new(namespaces.clone(), 7).unwrap();
+        let second = Membership::new(namespaces.clone(), 7).unwrap();
+        let other = Membership::new(namespaces.clone(), 7 + SHARDS as u32).unwrap();
         assert_eq!(namespaces.users.threads_of(7), 2);
         drop(first);
         assert_eq!((namespaces.users.threads_of(7), namespaces.users.threads_of(other.uid())), (1, 1));

@@ -81,12 +81,17 @@ fn look(process: &Arc<Process>, which: Which, flags: WaitFlags) -> Option<Result
             is_any_meant = true;
             match examine(child, flags) {
                 Seen::Nothing => None,
-                Seen::Ended(status) => Some((child.clone(), status, true)),
-                Seen::Changed(status) => Some((child.clone(), status, false)),
+                Seen::Ended(status) => Some((child.pid(), status, true)),
+                Seen::Changed(status) => Some((child.pid(), status, false)),
             }
         });
-        let Some((child, status, has_ended)) = found else {
+        let Some((pid, status, has_ended)) = found else {
             return if is_any_meant { None } else { Some(Err(Errno::ECHILD)) };
+        };
+        let child = process.namespaces.pids.process(pid);
+        let Some(child) = child.filter(|child| child.parent_pid() == process.pid()) else {
+            // Another thread was quicker, and its number may be another's already.
+            continue;
         };
         if has_ended && !flags.contains(WaitFlags::NOWAIT) && !process.remove_child(&child) {
             // Another thread was quicker.

@@ -56,13 +56,13 @@ pub fn to_task(task: &Arc<Task>, signal: Signal, info: SigInfo) -> Result<(), Er
 /// Sends to every process of a group; whether there was one.
 pub fn to_group(group: &Group, signal: Signal, info: SigInfo) -> bool {
     let mut found = false;
-    for process in group.members() {
+    group.for_each_member(|process| {
         if !process.is_zombie() {
             found = true;
             // A full queue is reported to who asks for one process; the rest of a group still gets its signal.
-            let _ = to_process(&process, signal, info);
+            let _ = to_process(process, signal, info);
         }
-    }
+    });
     found
 }
 

@@ -20,9 +20,7 @@ pub fn begin(process: &Arc<Process>, signal: Signal) {
         state.stop = Stop::Stopping(signal);
         state.stopped_threads = 0;
     }
-    for task in process.tasks() {
-        task.attend();
-    }
+    process.for_each_task(|task| task.attend());
 }
 
 /// Halts the calling thread until the process goes on, must end, or is left to another thread by execve(2).
