@@ -1,5 +1,6 @@
 //! Hands the linker the kernel's layout.
 
+#[expect(clippy::disallowed_macros, reason = "this runs on the host")]
 fn main() {
     // Cargo says at run time which checkout this is; a folder of build results can serve several.
     let Ok(folder) = std::env::var("CARGO_MANIFEST_DIR") else { panic!("cargo sets CARGO_MANIFEST_DIR") };

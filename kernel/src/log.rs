@@ -8,6 +8,8 @@ use arrayvec::ArrayString;
 use files::device::{KernelLog, LogRecord, set_kernel_log};
 use kernel_log::{Entry, Level};
 use machine::console;
+use machine::frame::OutOfMemory;
+use machine::heap::try_to_vec;
 use threads::WaitQueue;
 use threads::poll::{Events, PollSource, Waiter};
 
@@ -65,12 +67,14 @@ impl KernelLog for Shared {
         kernel_log::end()
     }
 
-    fn get(&self, sequence: u64) -> Option<LogRecord> {
-        kernel_log::with(sequence, |entry| LogRecord {
-            sequence: entry.sequence,
-            priority: entry.priority,
-            time_ns: entry.time_ns,
-            text: entry.text.to_vec(),
+    fn get(&self, sequence: u64) -> Option<Result<LogRecord, OutOfMemory>> {
+        kernel_log::with(sequence, |entry| {
+            Ok(LogRecord {
+                sequence: entry.sequence,
+                priority: entry.priority,
+                time_ns: entry.time_ns,
+                text: try_to_vec(entry.text)?,
+            })
         })
     }
 

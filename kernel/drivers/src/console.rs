@@ -65,6 +65,7 @@ impl Client for Input {
 }
 
 /// Makes `port` the terminal /dev/ttyS`number` and the console.
+#[expect(clippy::disallowed_macros, clippy::disallowed_methods, reason = "made at boot")]
 pub fn start(port: &Arc<Port>, number: u32, window: Option<Winsize>) -> Result<Arc<Terminal>, Errno> {
     let device = device_number(MAJOR, FIRST_MINOR + number);
     let name = alloc::format!("ttyS{number}");

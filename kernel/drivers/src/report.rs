@@ -47,6 +47,7 @@ impl Client for Host {
 /// Opens the second serial port for the report. `on_line` is called, from a softirq thread, with each line that the
 /// host sends; when it returns `false`, the same line comes again with the host's next words or after
 /// [`lines_wanted`].
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn start(on_line: fn(&str) -> bool) -> Result<(), Errno> {
     let port = Port::open(COM2)?;
     port.connect(Arc::new(Host { line: SpinLock::new(Rank::Stream, Vec::new()), on_line }));
@@ -70,6 +71,7 @@ pub fn is_open() -> bool {
 
 /// Sends a line; newlines in it become spaces. Waits for the port when much is on its way. Nothing happens without a
 /// report.
+#[expect(clippy::disallowed_macros, reason = "made when the first program has ended")]
 pub fn line(text: &str) {
     let Some(port) = PORT.get() else { return };
     let line = format!("{}\n", text.replace('\n', " "));

@@ -107,6 +107,7 @@ static PORTS: SpinLock<Vec<Arc<Port>>> = SpinLock::new(Rank::Table, Vec::new());
 impl Port {
     /// Takes the port at `first` and sets it to 115200 baud, 8N1. ENODEV when nothing is there, EBUSY when it is
     /// in use or its interrupt is.
+    #[expect(clippy::disallowed_methods, reason = "made at boot")]
     pub fn open((first, irq): (u16, u8)) -> Result<Arc<Self>, Errno> {
         let ports = IoPorts::take(first, 8).map_err(|_| Errno::EBUSY)?;
         for probe in [0x5a, 0xa5] {

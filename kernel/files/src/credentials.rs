@@ -112,6 +112,7 @@ impl Credentials {
     }
 
     /// The identity of a user whose ids are all `uid` and `gid`: every capability for user 0, none for others.
+    #[expect(clippy::disallowed_methods, reason = "made at boot")]
     pub fn user(uid: u32, gid: u32) -> Self {
         let capabilities = if uid == 0 { Capabilities::ALL } else { Capabilities::NONE };
         Self {

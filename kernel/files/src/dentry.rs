@@ -86,6 +86,7 @@ impl Dentry {
     }
 
     /// The root of a file system.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub fn root(inode: Arc<dyn Inode>, superblock: Weak<Superblock>, keeps_children: bool) -> Arc<Self> {
         Arc::new(Self::new(inode, superblock, keeps_children, None, Arc::new([])))
     }
@@ -249,6 +250,7 @@ impl Dentry {
     }
 
     /// Puts a child into the cache that the caller has just made.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub(crate) fn remember(
         self: &Arc<Self>,
         room: ChildRoom,

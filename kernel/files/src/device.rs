@@ -12,6 +12,8 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use abi::stat::{device_major, device_minor, device_number};
+use machine::frame::OutOfMemory;
+use machine::heap::{Grow, try_format};
 use machine::sync::{Rank, SpinLock};
 
 use crate::file::File;
@@ -39,6 +41,7 @@ type Table = SpinLock<BTreeMap<(u32, u32), Driver>>;
 static CHARACTER: Table = SpinLock::new(Rank::Table, BTreeMap::new());
 static BLOCK: Table = SpinLock::new(Rank::Table, BTreeMap::new());
 
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 fn register_in(table: &Table, name: &str, numbers: (u32, u32, u32), device: Arc<dyn Device>) {
     let (major, first_minor, last_minor) = numbers;
     let driver = Driver { name: String::from(name), last_minor, device };
@@ -83,19 +86,22 @@ pub fn open_block(number: u64, opening: &Opening<'_>) -> Result<Arc<dyn File>, E
 /// Majors and names of drivers.
 pub type DriverNames = Vec<(u32, String)>;
 
-/// The registered character and block drivers, for /proc/devices.
-pub fn registered() -> (DriverNames, DriverNames) {
+/// The registered character and block drivers, for /proc/devices: ENOMEM.
+pub fn registered() -> Result<(DriverNames, DriverNames), OutOfMemory> {
     let list = |table: &Table| {
-        let mut names: Vec<_> =
-            table.lock().iter().map(|((major, _), driver)| (*major, driver.name.clone())).collect();
+        let mut names = DriverNames::new();
+        for ((major, _), driver) in table.lock().iter() {
+            names.try_push((*major, try_format(format_args!("{}", driver.name))?))?;
+        }
         names.dedup();
-        names
+        Ok(names)
     };
-    (list(&CHARACTER), list(&BLOCK))
+    Ok((list(&CHARACTER)?, list(&BLOCK)?))
 }
 
 /// Registers the devices that need no hardware and their nodes: null, zero, full, random, urandom, kmsg; the links to
 /// descriptors; the directories pts and shm.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn start() -> Result<(), Errno> {
     register_kind();
     register("mem", memory::MAJOR, 0..=255, Arc::new(memory::MemoryDevices));

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use abi::Errno;
 use abi::mount::MountFlags;
 use abi::stat::{Statfs, device_number};
+use machine::frame::OutOfMemory;
+use machine::heap::try_collect;
 use machine::sync::{Rank, SpinLock};
 use threads::Mutex;
 
@@ -65,6 +67,7 @@ pub struct Superblock {
 
 impl Superblock {
     /// Puts a file system into use.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub fn new(file_system: Arc<dyn FileSystem>) -> Arc<Self> {
         Arc::new_cyclic(|superblock| {
             let root = Dentry::root(file_system.root(), superblock.clone(), file_system.keeps_dentries());
@@ -111,6 +114,7 @@ struct Registered {
 static KINDS: SpinLock<Vec<Registered>> = SpinLock::new(Rank::Table, Vec::new());
 
 /// Makes a kind of file system known to mount(2). A kind registered again is replaced.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn register(name: &'static str, needs_device: bool, make: Maker) {
     let new = Registered { name, needs_device, make: Arc::new(make) };
     let mut kinds = KINDS.lock();
@@ -136,6 +140,6 @@ pub fn make(name: &[u8], request: &MountRequest<'_>) -> Result<Arc<Superblock>, 
 }
 
 /// The kinds in the order of registration, each with whether it needs a device: what /proc/filesystems shows.
-pub fn kinds() -> Vec<(&'static str, bool)> {
-    KINDS.lock().iter().map(|kind| (kind.name, kind.needs_device)).collect()
+pub fn kinds() -> Result<Vec<(&'static str, bool)>, OutOfMemory> {
+    try_collect(KINDS.lock().iter().map(|kind| (kind.name, kind.needs_device)))
 }

@@ -119,6 +119,7 @@ struct Unpacker<'a> {
 
 impl Unpacker<'_> {
     /// Makes one entry of an archive that stays in memory.
+    #[expect(clippy::disallowed_methods, reason = "made at boot")]
     fn add(&mut self, entry: &Entry<'static>) -> Result<(), Error> {
         let path = self.make(entry)?;
         if let Some(path) = path.filter(|_| !entry.data.is_empty())

@@ -51,6 +51,7 @@ const MOUNT_FLAGS: MountFlags = MountFlags::RDONLY
 impl Mount {
     /// A mount of `root`, a directory (or, for a bind, a file) of `superblock`, that is in no namespace yet. Whoever makes one for a program has an
     /// allowance.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub fn new(superblock: Arc<Superblock>, root: Arc<Dentry>, flags: MountFlags, source: &str) -> Arc<Self> {
         Arc::new(Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
@@ -333,6 +334,11 @@ pub struct MountNamespace {
 
 impl MountNamespace {
     /// A namespace whose root is the root of `superblock`.
+    #[expect(
+        clippy::disallowed_macros,
+        clippy::disallowed_methods,
+        reason = "made with an allowance in hand"
+    )]
     pub fn new(superblock: Arc<Superblock>, source: &str) -> Arc<Self> {
         let dentry = Arc::clone(superblock.root());
         let mount = Mount::new(superblock, Arc::clone(&dentry), MountFlags::empty(), source);
@@ -376,6 +382,7 @@ impl MountNamespace {
 
     /// Puts `mount` at `place`, over whatever is mounted there. ENOTDIR where one is a directory and the other is not, ENOENT
     /// for a removed directory, ENOSPC when there are too many mounts.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub fn attach(&self, mount: &Arc<Mount>, place: Path) -> Result<(), Errno> {
         let _changing = self.changing.lock();
         let place = self.enter(place);
@@ -401,6 +408,7 @@ impl MountNamespace {
 
     /// Takes `mount` away, which has to be the uppermost at its place. EBUSY while files on it or mounts below it are in use,
     /// unless `is_lazy`, which takes those below it along; the caller's only reference is the one it gives. EINVAL for one that is not in this namespace or is its root.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub fn detach(&self, mount: Arc<Mount>, is_lazy: bool) -> Result<(), Errno> {
         let _changing = self.changing.lock();
         let _allowance = Allowance::of(CHANGE_FRAMES)?;
@@ -428,6 +436,7 @@ impl MountNamespace {
     }
 
     /// Moves a mount to another place (`MS_MOVE`): EINVAL for the root or a mount of another namespace, ELOOP below itself.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub fn relocate(&self, mount: &Arc<Mount>, place: Path) -> Result<(), Errno> {
         let _changing = self.changing.lock();
         let place = self.enter(place);
@@ -453,6 +462,7 @@ impl MountNamespace {
     }
 
     /// A namespace of its own with the same mounts (`CLONE_NEWNS`), and what `translate`d paths of the old one are in it.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub fn duplicate(&self, translate: &mut [&mut Path]) -> Result<Arc<Self>, OutOfMemory> {
         let _changing = self.changing.lock();
         let old = self.table.get();

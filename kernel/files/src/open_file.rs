@@ -66,6 +66,7 @@ impl OpenFile {
     }
 
     /// As [`new`](Self::new), with the memory for it in hand.
+    #[expect(clippy::disallowed_methods, reason = "the allowance is an argument")]
     pub(crate) fn with(
         _room: Allowance,
         file: Arc<dyn File>,

@@ -138,11 +138,13 @@ impl Node {
     }
 
     /// A file to read, which all may (0444).
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a look-up, which has an allowance")]
     pub fn text(read: impl Fn(&mut Text) -> Result<(), Errno> + Send + Sync + 'static) -> Self {
         Self::new(Body::Text { read: Some(Box::new(read)), write: None }, Kind::Regular, 0o444)
     }
 
     /// A file to read, which all may, and write, which root may (0644).
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a look-up, which has an allowance")]
     pub fn setting(
         read: impl Fn(&mut Text) -> Result<(), Errno> + Send + Sync + 'static,
         write: impl Fn(&[u8]) -> Result<(), Errno> + Send + Sync + 'static,
@@ -152,11 +154,13 @@ impl Node {
     }
 
     /// A file that root may write (0200).
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a look-up, which has an allowance")]
     pub fn command(write: impl Fn(&[u8]) -> Result<(), Errno> + Send + Sync + 'static) -> Self {
         Self::new(Body::Text { read: None, write: Some(Box::new(write)) }, Kind::Regular, 0o200)
     }
 
     /// A file that is opened by `open` (0444).
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a look-up, which has an allowance")]
     pub fn custom(
         open: impl Fn(&Opening<'_>) -> Result<Arc<dyn File>, Errno> + Send + Sync + 'static,
     ) -> Self {
@@ -164,11 +168,13 @@ impl Node {
     }
 
     /// A symbolic link to wherever `follow` says.
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a look-up, which has an allowance")]
     pub fn link(follow: impl Fn(&Credentials) -> Result<Link, Errno> + Send + Sync + 'static) -> Self {
         Self::new(Body::Link { follow: Box::new(follow), text: None }, Kind::Symlink, 0o777)
     }
 
     /// A link whose readlink(2) text is not what following it does (`exe`, `fd/N` after a removal).
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a look-up, which has an allowance")]
     pub fn link_with_text(
         follow: impl Fn(&Credentials) -> Result<Link, Errno> + Send + Sync + 'static,
         text: impl Fn() -> Result<Vec<u8>, Errno> + Send + Sync + 'static,
@@ -212,6 +218,7 @@ impl Node {
 
     /// Good only while `is_current` says so: a process that has gone takes its directory along.
     #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a look-up, which has an allowance")]
     pub fn current_while(mut self, is_current: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.is_current = Some(Box::new(is_current));
         self
@@ -260,6 +267,7 @@ impl PseudoFileSystem {
         Self::with(kind, magic, root, false)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a look-up, which has an allowance")]
     fn with(kind: &'static str, magic: i64, root: Arc<dyn Directory>, has_free_names: bool) -> Arc<Self> {
         let host = Host { device: anonymous_device(), has_free_names };
         let root = Arc::new(Node::directory(root).numbered(1));

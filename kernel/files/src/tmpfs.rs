@@ -142,6 +142,7 @@ impl Tmpfs {
     }
 
     /// As [`new`](Self::new), under another name and statfs type: the first root calls itself rootfs, /dev devtmpfs.
+    #[expect(clippy::disallowed_methods, reason = "made at boot, or by a mount, which has an allowance")]
     pub fn of_kind(kind: &'static str, magic: i64, options: Options, shown_options: String) -> Arc<Self> {
         let shared = Arc::new(Shared {
             device: anonymous_device(),
@@ -203,6 +204,7 @@ impl FileSystem for Tmpfs {
 }
 
 /// Makes tmpfs and ramfs known to mount(2).
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn register_kinds() {
     for (kind, magic) in [("tmpfs", TMPFS_MAGIC), ("ramfs", RAMFS_MAGIC)] {
         register(

@@ -23,6 +23,7 @@ pub struct Identity {
 }
 
 /// Which processor this is (Intel SDM volume 2, CPUID).
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn identity() -> Identity {
     let maker = __cpuid(0);
     let bytes: alloc::vec::Vec<u8> =

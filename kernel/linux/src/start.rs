@@ -124,6 +124,7 @@ pub fn start(config: Config) -> Result<(), StartError> {
 }
 
 /// The first process, without a program yet.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 fn make(config: &Config) -> Result<Arc<Task>, Errno> {
     let namespaces = Namespaces::new();
     let pid = namespaces.pids.allocate()?.keep();

@@ -15,6 +15,7 @@ use crate::signal::send;
 struct Jobs;
 
 /// Says who knows jobs. Called once, at start.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn start() {
     set_job_control(Box::new(Jobs));
 }

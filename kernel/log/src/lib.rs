@@ -12,6 +12,14 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        clippy::disallowed_macros,
+        reason = "a test may end for want of memory"
+    )
+)]
 
 extern crate alloc;
 
@@ -76,6 +84,7 @@ static NOTICE: Once<fn()> = Once::new();
 static HAS_NEWS: AtomicBool = AtomicBool::new(false);
 
 /// Makes the ring. Lines logged before are lost to readers, but not to the sink.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn init() {
     let bytes: Box<[u8]> = core::iter::repeat_n(0, CAPACITY).collect();
     let ring = Ring::new(bytes);

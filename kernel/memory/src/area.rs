@@ -179,6 +179,7 @@ impl Area {
     }
 
     /// The part `range` of this area, changed by `change`. `range` lies inside, on page bounds.
+    #[expect(clippy::disallowed_methods, reason = "a change of areas has an allowance")]
     pub(crate) fn part(&self, range: Range<usize>, change: impl FnOnce(&mut Area)) -> Arc<Area> {
         let mut backing = self.backing.clone();
         if let Backing::Object { offset_bytes, .. } = &mut backing {
@@ -244,6 +245,7 @@ impl Area {
     }
 
     /// This area and `next` in one.
+    #[expect(clippy::disallowed_methods, reason = "a change of areas has an allowance")]
     pub(crate) fn joined(&self, next: &Area) -> Arc<Area> {
         Arc::new(Area {
             start: self.start,

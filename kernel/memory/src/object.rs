@@ -210,6 +210,7 @@ impl Object {
     }
 
     /// The filled pages around `index`, for mapping them along with it: those of `start..end`.
+    #[expect(clippy::disallowed_methods, reason = "into an array of its own size")]
     pub(crate) fn resident_around(&self, start: u64, end: u64) -> ArrayVec<(u64, Frame), 16> {
         let pages = self.pages.lock();
         (start..end)

@@ -1,4 +1,5 @@
 //! Several threads on several processors, over many seeds: what conflicts with what, and that each conflict is resolved.
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "a test may end for want of memory")]
 
 mod seeds;
 mod support;

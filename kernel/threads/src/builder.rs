@@ -24,6 +24,7 @@ pub struct Builder {
 
 impl Builder {
     /// A thread of this name, of which the first [`NAME_LEN`](crate::thread::NAME_LEN) bytes count.
+    #[expect(clippy::disallowed_methods, reason = "into an array of its own size")]
     pub fn new(name: &[u8]) -> Self {
         Self {
             name: name.iter().copied().take(crate::thread::NAME_LEN).collect(),

@@ -94,6 +94,7 @@ const BUCKETS_PER_CPU: usize = 256;
 static BUCKETS: Once<Box<[Bucket]>> = Once::new();
 
 /// Makes the buckets, when the number of processors is known.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub(crate) fn init() {
     let len = (cpu::count() * BUCKETS_PER_CPU).next_power_of_two();
     let bucket = || Bucket { waiters: SpinLock::new(Rank::Futex, Tree::new()) };

@@ -27,6 +27,7 @@ pub fn start() {
 
 /// Makes the calling flow of control the idle thread of its processor, and runs threads there for ever.
 /// Each processor calls it once, after [`start`], with nothing held.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn run_processor() -> ! {
     let here = cpu::current();
     let processor = PROCESSORS.on(here);

@@ -335,6 +335,7 @@ impl Drop for Thread {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "into an array of its own size")]
 fn short(name: &[u8]) -> Name {
     name.iter().copied().take(NAME_LEN).collect()
 }

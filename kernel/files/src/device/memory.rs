@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use abi::Errno;
+use machine::frame::OutOfMemory;
 use machine::heap::{Grow, try_arc, try_filled, try_format};
 use machine::sync::Once;
 use memory::{Object, Sink, Source};
@@ -232,7 +233,7 @@ pub trait KernelLog: Send + Sync {
     /// The number that the next line will have.
     fn end(&self) -> u64;
     /// The line with this number, or the oldest after it; none at the end.
-    fn get(&self, sequence: u64) -> Option<LogRecord>;
+    fn get(&self, sequence: u64) -> Option<Result<LogRecord, OutOfMemory>>;
     /// Adds a line that a program wrote, with its priority.
     fn append(&self, priority: u32, text: &[u8]);
     /// Woken when a line is added.
@@ -279,10 +280,10 @@ impl File for KernelMessages {
         let mut next = self.next.lock();
         let find = || self.log.get(*next);
         let record = match find() {
-            Some(record) => record,
+            Some(record) => record?,
             None if how.is_nonblocking => return Err(Errno::EAGAIN),
             None => match self.log.added().wait_until(Wait::INTERRUPTIBLE, find) {
-                Ok(record) => record,
+                Ok(record) => record?,
                 Err(WaitError::Interrupted | WaitError::TimedOut) => return Err(Errno::EINTR),
             },
         };

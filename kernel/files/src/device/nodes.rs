@@ -32,6 +32,7 @@ pub fn superblock() -> Arc<Superblock> {
 }
 
 /// Makes devtmpfs known to mount(2).
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn register_kind() {
     register("devtmpfs", false, Box::new(|_| Ok(superblock())));
 }

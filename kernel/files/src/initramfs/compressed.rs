@@ -89,6 +89,7 @@ fn number(header: &[u8], at: usize) -> Option<usize> {
 
 /// Unpacks one entry. Its head is read by the reader of plain archives, from a copy that says it has no contents (but for a
 /// link, whose target belongs to it).
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 fn entry(unpacker: &mut Unpacker<'_>, stream: &mut Stream<'_>) -> Result<(), Error> {
     if stream.fill(HEADER)? < HEADER {
         return Err(stream.fault(Fault::Truncated));

@@ -105,6 +105,7 @@ impl Records {
     }
 
     /// Puts a lock in, over what its owner had there; equal neighbours become one.
+    #[expect(clippy::disallowed_methods, reason = "into an array of its own size")]
     pub(super) fn insert(&mut self, mut new: Record) -> Result<(), Errno> {
         // At most one lock is split in two, and one is added.
         self.0.try_grow(2).map_err(|_| Errno::ENOLCK)?;

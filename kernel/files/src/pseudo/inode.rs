@@ -31,6 +31,7 @@ pub(super) struct PseudoInode {
 
 impl PseudoInode {
     /// That of a file system's root, which is small and made once.
+    #[expect(clippy::disallowed_methods, reason = "made at boot")]
     pub(super) fn root(node: Arc<Node>, host: Host) -> Arc<dyn Inode> {
         Arc::new(Self { node, host, created: time::now(), locks: FileLocks::new() })
     }

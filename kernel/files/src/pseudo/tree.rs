@@ -36,6 +36,7 @@ impl Tree {
         Self::with(Some(more))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "made at boot")]
     fn with(more: Option<Arc<dyn Directory>>) -> Arc<Self> {
         let entries =
             Entries { by_name: BTreeMap::new(), by_position: BTreeMap::new(), next: FIRST_REGISTERED };
@@ -43,6 +44,7 @@ impl Tree {
     }
 
     /// Adds a node, in place of one that has the name.
+    #[expect(clippy::disallowed_methods, reason = "made at boot")]
     pub fn add(&self, name: &str, node: Node) {
         let node = Arc::new(node);
         let mut entries = self.entries.lock();

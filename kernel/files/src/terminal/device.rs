@@ -29,6 +29,7 @@ impl Device for TerminalDevice {
 }
 
 /// Registers a terminal under its own number and makes its node, such as /dev/ttyS0 (0660).
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn register_terminal(terminal: &Arc<Terminal>) -> Result<(), Errno> {
     let (major, minor) = (device_major(terminal.device()), device_minor(terminal.device()));
     register("ttyS", major, minor..=minor, Arc::new(TerminalDevice(Arc::clone(terminal))));
@@ -62,6 +63,7 @@ impl Device for Controlling {
 }
 
 /// Registers /dev/tty and /dev/console.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub(super) fn start() -> Result<(), Errno> {
     register("/dev/tty", MAJOR, TTY..=TTY, Arc::new(Controlling));
     register("/dev/console", MAJOR, CONSOLE..=CONSOLE, Arc::new(Console));

@@ -433,6 +433,7 @@ fn devpts() -> Arc<Superblock> {
 }
 
 /// Registers ptmx, the slaves, devpts, /dev/tty and /dev/console.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn start() -> Result<(), Errno> {
     super::device::start()?;
     register("ptmx", TTY_MAJOR, PTMX..=PTMX, Arc::new(Multiplexer));

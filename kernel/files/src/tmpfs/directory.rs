@@ -54,6 +54,7 @@ impl Entries {
     }
 
     /// Adds an entry whose name is not there, after [`reserve`](Self::reserve) and with an allowance.
+    #[expect(clippy::disallowed_methods, reason = "the caller has an allowance")]
     pub(super) fn insert(&mut self, name: Arc<[u8]>, node: Arc<TmpfsNode>) {
         let position = self.next;
         self.next += 1;

@@ -78,6 +78,7 @@ fn symlink_text(shared: &Shared, target: &[u8]) -> Result<Arc<[u8]>, OutOfMemory
 
 impl TmpfsNode {
     /// The root of a new file system, which is small and made under an allowance.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub(super) fn root(shared: Arc<Shared>, ownership: Ownership) -> Arc<Self> {
         let body = Body::Directory(SpinLock::new(Rank::Inode, Entries::default()));
         Arc::new(Self::with_body(shared, 1, ownership, body, 2))

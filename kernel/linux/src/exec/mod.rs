@@ -212,6 +212,7 @@ fn end_other_threads(caller: &mut Caller) -> Result<(), Errno> {
 const COMMIT_FRAMES: usize = 2;
 
 /// The new program takes the old one's place, with an allowance. Nothing here can fail.
+#[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
 fn commit(
     caller: &mut Caller,
     loaded: Loaded,

@@ -48,6 +48,7 @@ pub fn start() {
     let _ = MADE.set(made);
 }
 
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 fn make(vdso: &Vdso) -> Result<Made, Errno> {
     let names: Vec<_> = vdso.functions.iter().map(|function| [PREFIX, function.name].concat()).collect();
     let functions: Vec<_> = vdso

@@ -51,11 +51,13 @@ pub struct DescriptorDirectory {
 
 impl DescriptorDirectory {
     /// /proc/PID/fd: links to the open files.
+    #[expect(clippy::disallowed_methods, reason = "a look-up has an allowance")]
     pub fn links(subject: &Subject) -> Arc<Self> {
         Arc::new(Self { subject: subject.clone(), shows_details: false })
     }
 
     /// /proc/PID/fdinfo: text about them.
+    #[expect(clippy::disallowed_methods, reason = "a look-up has an allowance")]
     pub fn details(subject: &Subject) -> Arc<Self> {
         Arc::new(Self { subject: subject.clone(), shows_details: true })
     }
@@ -76,6 +78,7 @@ fn find(subject: &Subject, number: i32) -> Result<Arc<OpenFile>, Errno> {
 }
 
 impl Directory for DescriptorDirectory {
+    #[expect(clippy::disallowed_methods, reason = "a look-up has an allowance")]
     fn lookup(&self, name: &[u8]) -> Result<Arc<Node>, Errno> {
         let number = super::processes::parse(name).ok_or(Errno::ENOENT)?;
         let file = self.file(number)?;

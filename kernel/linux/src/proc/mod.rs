@@ -29,6 +29,7 @@ const PROC_MAGIC: i64 = 0x9fa0;
 const SYSFS_MAGIC: i64 = 0x6265_6572;
 
 /// Makes `proc` and `sysfs` known to mount(2). Called once, at boot.
+#[expect(clippy::disallowed_methods, reason = "made at boot")]
 pub fn start_file_systems() {
     filesystem::register(
         "proc",

@@ -55,6 +55,7 @@ fn heap() -> Node {
 }
 
 /// Registers everything.
+#[expect(clippy::disallowed_macros, reason = "made at boot")]
 pub fn register(root: &Tree) {
     let devices = root.add_directory("devices");
     let system = devices.add_directory("system");

@@ -25,7 +25,7 @@ type WriteText = fn(&mut Text);
 
 /// Registers everything.
 pub fn register(root: &Tree) {
-    let files: [(&str, WriteText); 16] = [
+    let files: [(&str, WriteText); 14] = [
         ("meminfo", memory),
         ("cpuinfo", processors),
         ("stat", statistics),
@@ -33,8 +33,6 @@ pub fn register(root: &Tree) {
         ("loadavg", averages),
         ("version", version),
         ("cmdline", command_line),
-        ("filesystems", file_systems),
-        ("devices", devices),
         ("interrupts", interrupts),
         ("vmstat", memory_counters),
         ("partitions", |text| put!(text, "major minor  #blocks  name\n\n")),
@@ -52,6 +50,8 @@ pub fn register(root: &Tree) {
             }),
         );
     }
+    root.add("filesystems", Node::text(file_systems));
+    root.add("devices", Node::text(devices));
     let target = |text: &'static str| Node::link(move |_| Ok(Link::Target(Arc::from(text.as_bytes()))));
     root.add("mounts", target("self/mounts"));
 }
@@ -186,15 +186,16 @@ pub fn set_command_line(line: &str) {
 }
 
 /// /proc/filesystems.
-fn file_systems(text: &mut Text) {
-    for (name, needs_device) in filesystem::kinds() {
+fn file_systems(text: &mut Text) -> Result<(), Errno> {
+    for (name, needs_device) in filesystem::kinds()? {
         put!(text, "{}\t{name}\n", if needs_device { "" } else { "nodev" });
     }
+    Ok(())
 }
 
 /// /proc/devices.
-fn devices(text: &mut Text) {
-    let (characters, blocks) = files::device::registered();
+fn devices(text: &mut Text) -> Result<(), Errno> {
+    let (characters, blocks) = files::device::registered()?;
     put!(text, "Character devices:\n");
     for (major, name) in characters {
         put!(text, "{major:3} {name}\n");
@@ -203,6 +204,7 @@ fn devices(text: &mut Text) {
     for (major, name) in blocks {
         put!(text, "{major:3} {name}\n");
     }
+    Ok(())
 }
 
 /// /proc/interrupts.

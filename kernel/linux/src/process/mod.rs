@@ -327,6 +327,7 @@ impl Process {
 
     /// Visits the live threads, the youngest first, with nothing held; one that begins meanwhile may be missed, and one that lives may be visited
     /// twice.
+    #[expect(clippy::disallowed_methods, reason = "into an array of its own size")]
     pub fn for_each_task(&self, mut visit: impl FnMut(&Arc<Task>)) {
         let mut end = usize::MAX;
         loop {

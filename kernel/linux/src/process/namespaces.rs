@@ -27,6 +27,7 @@ pub struct Namespaces {
 
 impl Namespaces {
     /// New namespaces, with nothing in them.
+    #[expect(clippy::disallowed_methods, reason = "made at boot")]
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             pids: Arc::new(PidNamespace::new()),
@@ -45,6 +46,7 @@ pub struct Names {
 }
 
 impl Names {
+    #[expect(clippy::disallowed_methods, reason = "made at boot")]
     fn new() -> Self {
         Self {
             host: SpinLock::new(Rank::Table, b"hob".to_vec()),

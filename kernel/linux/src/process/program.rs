@@ -75,6 +75,7 @@ impl Drop for Running {
 
 impl Program {
     /// A program in `space`; execve(2) has an allowance for it.
+    #[expect(clippy::disallowed_methods, reason = "execve(2) has an allowance for it")]
     pub fn new(space: Arc<AddressSpace>, executable: Option<Running>, layout: Layout) -> Arc<Self> {
         Arc::new(Self { space, executable, layout })
     }

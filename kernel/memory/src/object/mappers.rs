@@ -28,6 +28,7 @@ impl Mappers {
     }
 
     /// Notes one area more of space `id`, before any of its pages can be mapped.
+    #[expect(clippy::disallowed_methods, reason = "a change of areas has an allowance")]
     pub(crate) fn add(&self, id: u64, space: &Weak<AddressSpace>, is_writable: bool) {
         if is_writable {
             self.writable.fetch_add(1, Ordering::SeqCst);

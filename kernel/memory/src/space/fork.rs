@@ -67,6 +67,7 @@ impl AddressSpace {
     }
 
     /// The child's areas: the parent's own tree, with what differs replaced.
+    #[expect(clippy::disallowed_methods, reason = "a fork has an allowance")]
     fn inherited(&self) -> AreaTree {
         let parent = self.snapshot();
         let mut child = parent.clone();

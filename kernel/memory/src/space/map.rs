@@ -115,6 +115,7 @@ impl AddressSpace {
     }
 
     /// Adds `area` after checking limits and promises; with `replaces`, in place of whatever is there, else where nothing is. The removed areas leave through `removed`.
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     pub(super) fn map_at(
         &self,
         _changes: &mut Changes,

@@ -145,6 +145,7 @@ impl AddressSpace {
         self.map_at(changes, tail, false, removed)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "made with an allowance in hand")]
     fn move_mapping(
         &self,
         changes: &mut Changes,
