@@ -181,9 +181,10 @@ async fn a_json_rpc_node_is_read_and_set_and_turns_itself_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_behind_a_nat_dials_in_with_its_token() {
+    const TOKEN: &str = "a token of some length";
     let scratch = Scratch::new("dial");
     let token_file = scratch.0.join("token");
-    std::fs::write(&token_file, "secret\n").unwrap();
+    std::fs::write(&token_file, format!("{TOKEN}\n")).unwrap();
     let mut config = config(&scratch);
     // An address of this process alone.
     let [.., high, low] = std::process::id().to_be_bytes();
@@ -197,11 +198,11 @@ async fn a_node_behind_a_nat_dials_in_with_its_token() {
         let settings = Settings { id: id.into(), token, hub, pins: PINS.into() };
         JsonRpcNode::start(ANY.into(), settings).await.unwrap()
     };
-    let _stranger = dial("stranger", "secret").await;
-    let _liar = dial("boat", "guess").await;
+    let _stranger = dial("stranger", TOKEN).await;
+    let _liar = dial("boat", "a guess of that length").await;
     let device = get(hub.http, "/api/devices/jsonrpc.boat").await.json();
     assert_eq!(device["unavailable"], "it has not dialled in yet");
-    let boat = dial("boat", "secret").await;
+    let boat = dial("boat", TOKEN).await;
     known(hub.http, "jsonrpc.boat.pin_5").await;
     let on = json!({"command": "set", "value": true});
     assert_eq!(command(hub.http, "jsonrpc.boat.pin_5", on.clone()).await.status, 200);
@@ -209,7 +210,7 @@ async fn a_node_behind_a_nat_dials_in_with_its_token() {
     boat.set_inputs(1 << 1);
     until("the contact is seen", SOON, async || state(hub.http, "jsonrpc.boat.pin_1").await == true).await;
     // A node that has lost its power comes back over a new connection while the hub still has the old one.
-    let again = dial("boat", "secret").await;
+    let again = dial("boat", TOKEN).await;
     until("the newer one is the boat", SOON, async || {
         command(hub.http, "jsonrpc.boat.pin_5", on.clone()).await.status == 200 && again.outputs() == 1 << 5
     })

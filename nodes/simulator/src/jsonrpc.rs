@@ -163,18 +163,10 @@ impl Shared {
     async fn dialled(&self, hub: &str) -> io::Result<()> {
         let mut stream = TcpStream::connect(hub).await?;
         stream.set_nodelay(true)?;
-        let mut random = [0; 16];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let token = self.settings.token.clone().unwrap_or_default();
-        let mut dialled = Dialled::new(hub, &self.settings.id, &token, random);
+        let token = self.settings.token.as_deref().unwrap_or_default();
+        let mut dialled = Dialled::new(&self.settings.id, token, None).map_err(io::Error::other)?;
         let mut said = self.said.subscribe();
         let mut segment = [0; 1024];
-        let mask = || {
-            let mut mask = [0; 4];
-            // A mask only keeps old proxies from being fooled; a simulation without randomness does without.
-            let _ = getrandom::fill(&mut mask);
-            mask
-        };
         loop {
             stream.write_all(&dialled.take_output()).await?;
             if dialled.is_over() {
@@ -186,14 +178,14 @@ impl Shared {
                     if len == 0 {
                         return Ok(());
                     }
-                    dialled.push(segment.get(..len).unwrap_or(&[]), mask);
+                    dialled.push(segment.get(..len).unwrap_or(&[]));
                     while let Some(request) = dialled.next_request() {
                         if let Some(answer) = self.step(Input::Request(&request)) {
-                            dialled.say(&answer, mask());
+                            dialled.say(&answer);
                         }
                     }
                 }
-                Ok(text) = said.recv() => dialled.say(&text, mask()),
+                Ok(text) = said.recv() => dialled.say(&text),
             }
         }
     }

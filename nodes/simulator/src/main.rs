@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 use wire::alarm::Record;
+use wire::dial::SHORTEST_TOKEN;
 use wire::pairing::Code;
 
 /// Simulated devices of a house, on real sockets.
@@ -36,7 +37,7 @@ struct Arguments {
     /// jsonrpc: connect out to the hub at this host:port, as from behind a NAT.
     #[arg(long)]
     dial: Option<String>,
-    /// jsonrpc: the file whose first line callers must show, and which is shown to the hub.
+    /// jsonrpc: the file whose first line callers must show, and by which node and hub prove themselves to each other.
     #[arg(long)]
     token_file: Option<std::path::PathBuf>,
 }
@@ -80,6 +81,10 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                     Some(file) => std::fs::read_to_string(file)?.lines().next().map(str::to_string),
                     None => None,
                 };
+                if arguments.dial.is_some() && token.as_ref().is_none_or(|t| t.len() < SHORTEST_TOKEN) {
+                    let what = format!("--dial needs --token-file, with {SHORTEST_TOKEN} characters or more");
+                    return Err(format!("{what}: openssl rand -hex 16 makes such a token").into());
+                }
                 let mut nodes = Vec::new();
                 for number in 0..arguments.count {
                     let settings = Settings {

@@ -19,6 +19,8 @@ extern crate alloc;
 pub mod advert;
 #[cfg(feature = "alloc")]
 pub mod alarm;
+#[cfg(feature = "alloc")]
+pub mod dial;
 pub mod gpio;
 #[cfg(feature = "alloc")]
 pub mod io;
@@ -61,7 +63,7 @@ pub enum Refused {
     TooLong { limit: usize },
     /// The shape was right, the content was not.
     Malformed(&'static str),
-    /// A hub that does not know the code which the node shows.
+    /// A peer that does not know the code which the node shows, or the token of the node that dials.
     WrongCode,
 }
 
@@ -71,7 +73,7 @@ impl core::fmt::Display for Refused {
             Refused::NotAMessage(byte) => write!(f, "byte {byte:#04x} starts no message"),
             Refused::TooLong { limit } => write!(f, "a message longer than {limit} bytes"),
             Refused::Malformed(what) => write!(f, "malformed: {what}"),
-            Refused::WrongCode => write!(f, "a wrong code"),
+            Refused::WrongCode => write!(f, "a wrong code or token"),
         }
     }
 }

@@ -67,7 +67,7 @@ impl CryptoResolver for Own {
 }
 
 /// A Noise builder that draws from `fill`, or from the system where there is one.
-fn builder<'a>(name: &str, fill: Option<Fill>) -> Result<Builder<'a>, Refused> {
+pub(crate) fn builder<'a>(name: &str, fill: Option<Fill>) -> Result<Builder<'a>, Refused> {
     let pattern: NoiseParams = name.parse().map_err(|_| Refused::Malformed("pattern"))?;
     Ok(match fill {
         Some(fill) => Builder::with_resolver(pattern, Box::new(Own(fill))),
@@ -167,7 +167,7 @@ pub struct Link {
     output: Vec<u8>,
 }
 
-fn noise(_: snow::Error) -> Refused {
+pub(crate) fn noise(_: snow::Error) -> Refused {
     Refused::Malformed("handshake or key")
 }
 

@@ -1,17 +1,15 @@
-//! Where nodes dial in: a WebSocket at `/node/<id>`, opened with the node's token.
+//! Where nodes dial in: encrypted connections, proved at both ends by the node's token.
 
-use super::line::limits;
+use super::line::Dialled;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode, header};
-use wire::jsonrpc::SUBPROTOCOL;
+use wire::dial::{Call, Heard};
 
 /// How long opening may take.
 const OPENING: Duration = Duration::from_secs(10);
@@ -22,7 +20,7 @@ const OPENINGS: usize = 32;
 #[derive(Clone)]
 pub(super) struct Expected {
     pub token: String,
-    pub take: mpsc::Sender<WebSocketStream<TcpStream>>,
+    pub take: mpsc::Sender<Dialled>,
 }
 
 /// Lets nodes in for ever.
@@ -39,7 +37,7 @@ pub(super) async fn open(listener: TcpListener, expected: BTreeMap<String, Expec
                         let _place = place;
                         match timeout(OPENING, welcome(stream, &expected)).await {
                             Ok(Ok(())) => {}
-                            Ok(Err(reason)) => tracing::info!(%from, reason, "somebody who dialled in was turned away"),
+                            Ok(Err(reason)) => tracing::info!(%from, reason, "somebody who dialled in is no node of the house"),
                             Err(_) => tracing::info!(%from, "somebody dialled in and said nothing"),
                         }
                     });
@@ -54,38 +52,25 @@ pub(super) async fn open(listener: TcpListener, expected: BTreeMap<String, Expec
     }
 }
 
-async fn welcome(stream: TcpStream, expected: &BTreeMap<String, Expected>) -> Result<(), String> {
+async fn welcome(mut stream: TcpStream, expected: &BTreeMap<String, Expected>) -> Result<(), String> {
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
-    let mut node = None;
-    #[expect(clippy::result_large_err, reason = "the library's own form of a refusal")]
-    let check = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
-        let id = request.uri().path().strip_prefix("/node/").unwrap_or("");
-        let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let shown = shown.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or("");
-        // Who asks for a node that does not exist learns no more than who has a wrong token.
-        match expected.get(id).filter(|node| is_same(&node.token, shown)) {
-            None => {
-                let mut refusal = ErrorResponse::new(None);
-                *refusal.status_mut() = StatusCode::UNAUTHORIZED;
-                Err(refusal)
-            }
-            Some(known) => {
-                node = Some(known.take.clone());
-                response
-                    .headers_mut()
-                    .insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-                Ok(response)
-            }
+    let (mut call, mut node, mut segment) = (Call::taken(), None, [0; 1024]);
+    loop {
+        let len = stream.read(&mut segment).await.map_err(|e| e.to_string())?;
+        if len == 0 {
+            return Err("it closed the connection".into());
         }
-    };
-    let socket = tokio_tungstenite::accept_hdr_async_with_config(stream, check, Some(limits())).await;
-    let socket = socket.map_err(|error| error.to_string())?;
-    let take = node.ok_or("no node")?;
-    take.send(socket).await.map_err(|_| "the module ends".to_string())
-}
-
-/// Compares without telling by its time how much was right.
-fn is_same(token: &str, shown: &str) -> bool {
-    let differs = token.bytes().zip(shown.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b));
-    !token.is_empty() && token.len() == shown.len() && differs == 0
+        let mut heard = call.push(segment.get(..len).unwrap_or(&[])).map_err(|e| e.to_string())?;
+        if let Some(Heard::Caller(id)) = heard.first() {
+            node = expected.get(id);
+            heard = call.answer(id, node.map(|node| node.token.as_str())).map_err(|e| e.to_string())?;
+        }
+        stream.write_all(&call.take_output()).await.map_err(|e| e.to_string())?;
+        let mut heard = heard.into_iter();
+        if heard.next() == Some(Heard::Open) {
+            let node = node.ok_or("no such node")?;
+            let dialled = Dialled { stream, call, heard: heard.collect() };
+            return node.take.send(dialled).await.map_err(|_| "the module ends".to_string());
+        }
+    }
 }

@@ -1,36 +1,80 @@
 //! The line to one node: requests and what the node says by itself.
 //!
 //! A node that the hub connects to is asked over HTTP (its firmware ignores what comes over the WebSocket); one that has dialled
-//! in is asked over the WebSocket that it opened.
+//! in is asked over the encrypted connection that it made.
 
 use crate::fetch;
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::StreamExt as _;
 use serde_json::Value;
+use std::collections::VecDeque;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use wire::dial::{Call, Heard};
 use wire::jsonrpc::{ANSWER_BYTES, Request, SUBPROTOCOL, Said};
 
 /// How long connecting may take, and an answer.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// A connection that a node has made and proved.
+pub(super) struct Dialled {
+    pub stream: TcpStream,
+    pub call: Call,
+    /// What the node has said already.
+    pub heard: VecDeque<Heard>,
+}
+
+impl Dialled {
+    async fn say(&mut self, text: &str) -> Result<(), String> {
+        self.call.say(text).map_err(|refused| refused.to_string())?;
+        let output = self.call.take_output();
+        self.stream.write_all(&output).await.map_err(|e| format!("connection lost: {e}"))
+    }
+
+    /// The next text. Nothing is lost when the wait for it is given up.
+    async fn read(&mut self) -> Result<String, String> {
+        let mut segment = [0; 2048];
+        loop {
+            if let Some(Heard::Text(text)) = self.heard.pop_front() {
+                return Ok(text);
+            }
+            let len = self.stream.read(&mut segment).await.map_err(|e| format!("connection lost: {e}"))?;
+            if len == 0 {
+                return Err("it closed the connection".into());
+            }
+            let heard = self.call.push(segment.get(..len).unwrap_or(&[]));
+            self.heard.extend(heard.map_err(|refused| format!("it sent nonsense: {refused}"))?);
+        }
+    }
+}
+
+/// How a node is reached.
+enum Way {
+    /// Requests go over HTTP to this host, with this token; news come over the WebSocket.
+    Called {
+        socket: Box<WebSocketStream<TcpStream>>,
+        host: String,
+        token: Option<String>,
+    },
+    Dialled(Dialled),
+}
+
 /// A connection to a node.
 pub(super) struct Line {
-    socket: WebSocketStream<TcpStream>,
-    /// Where requests go over HTTP, and the token to show there; none when they go over the WebSocket.
-    http: Option<(String, Option<String>)>,
+    way: Way,
     number: u64,
     /// A change was told while an answer was waited for.
     has_news: bool,
 }
 
 /// Bounds what a node can make the hub keep.
-pub(super) fn limits() -> WebSocketConfig {
+fn limits() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(4 * 1024)
         .write_buffer_size(0)
@@ -41,8 +85,8 @@ pub(super) fn limits() -> WebSocketConfig {
 
 impl Line {
     /// A node that has dialled in.
-    pub fn dialled(socket: WebSocketStream<TcpStream>) -> Line {
-        Line { socket, http: None, number: 0, has_news: false }
+    pub fn dialled(dialled: Dialled) -> Line {
+        Line { way: Way::Dialled(dialled), number: 0, has_news: false }
     }
 
     /// Connects to a node at `host` or `host:port` (80).
@@ -68,8 +112,12 @@ impl Line {
         };
         let socket =
             timeout(ANSWER, open).await.map_err(|_| "it takes too long to connect".to_string())??;
-        let http = Some((host.to_string(), token.map(str::to_string)));
-        Ok(Line { socket, http, number: 0, has_news: false })
+        let way = Way::Called {
+            socket: Box::new(socket),
+            host: host.to_string(),
+            token: token.map(str::to_string),
+        };
+        Ok(Line { way, number: 0, has_news: false })
     }
 
     /// Asks, and waits for the answer.
@@ -79,18 +127,19 @@ impl Line {
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Result<Value, String>, String> {
         self.number += 1;
         let request = Request { id: self.number.to_string(), method: method.into(), params };
-        let text = match &self.http {
-            Some((host, token)) => fetch::post(host, "/jsonrpc", &request.encode(), token.as_deref()).await?,
-            None => {
+        let text = match &mut self.way {
+            Way::Called { host, token, .. } => {
+                fetch::post(host, "/jsonrpc", &request.encode(), token.as_deref()).await?
+            }
+            Way::Dialled(dialled) => {
                 let latest = Instant::now() + ANSWER;
                 let late = |_| "it does not answer".to_string();
-                let sent = self.socket.send(Message::text(request.encode()));
-                timeout_at(latest, sent).await.map_err(late)?.map_err(|e| format!("connection lost: {e}"))?;
+                timeout_at(latest, dialled.say(&request.encode())).await.map_err(late)??;
                 loop {
-                    let text = timeout_at(latest, self.read()).await.map_err(late)??;
+                    let text = timeout_at(latest, dialled.read()).await.map_err(late)??;
                     match Said::decode(&text) {
                         Some(Said::Pin { .. }) => self.has_news = true,
-                        Some(Said::Answer { id, .. }) if id == request.id => break text.to_string(),
+                        Some(Said::Answer { id, .. }) if id == request.id => break text,
                         // The answer to an earlier request, which came too late.
                         Some(Said::Answer { .. }) => {}
                         None => return Err("it sent nonsense".into()),
@@ -122,10 +171,14 @@ impl Line {
     }
 
     /// The next text; pings are answered on the way.
-    async fn read(&mut self) -> Result<Utf8Bytes, String> {
+    async fn read(&mut self) -> Result<String, String> {
+        let socket = match &mut self.way {
+            Way::Called { socket, .. } => socket,
+            Way::Dialled(dialled) => return dialled.read().await,
+        };
         loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Text(text))) => return Ok(text),
+            match socket.next().await {
+                Some(Ok(Message::Text(text))) => return Ok(text.to_string()),
                 Some(Ok(Message::Close(_))) | None => return Err("it closed the connection".into()),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(format!("connection lost: {error}")),

@@ -12,7 +12,7 @@ use door::Expected;
 use house::function::Right;
 use house::house::Commander;
 use house::{BoxFuture, Command, Entity, Function, Kind, Method, Module, Problem, Reply, Room, State};
-use line::Line;
+use line::{Dialled, Line};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -20,11 +20,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use tokio_tungstenite::WebSocketStream;
+use wire::dial::SHORTEST_TOKEN;
 use wire::jsonrpc::{Mode, PINS, Pin, pins};
 
 /// `[modules.jsonrpc]`.
@@ -107,6 +107,11 @@ impl Module for JsonRpc {
                     (Some(address), token) => {
                         tasks.spawn(node.called(address.clone(), token));
                     }
+                    (None, Some(token)) if token.len() < SHORTEST_TOKEN => {
+                        let what =
+                            format!("{id} dials in: its token needs {SHORTEST_TOKEN} characters or more");
+                        return Err(format!("{what} (openssl rand -hex 16 makes such a token)"));
+                    }
                     (None, Some(token)) => {
                         let (take, taken) = mpsc::channel(1);
                         expected.insert(id.clone(), Expected { token, take });
@@ -158,11 +163,11 @@ impl Node {
     }
 
     /// A node that dials in; whoever comes later with its token is the node, and the connection before is dropped.
-    async fn dialling(self, mut taken: mpsc::Receiver<WebSocketStream<TcpStream>>) {
+    async fn dialling(self, mut taken: mpsc::Receiver<Dialled>) {
         self.room.unavailable(&self.device, "it has not dialled in yet");
         let mut next = taken.recv().await;
-        while let Some(socket) = next.take() {
-            let mut line = Line::dialled(socket);
+        while let Some(dialled) = next.take() {
+            let mut line = Line::dialled(dialled);
             tokio::select! {
                 reason = self.serve(&mut line) => {
                     self.room.unavailable(&self.device, &reason);

@@ -168,23 +168,22 @@ async fn dial(shared: &'static Shared, stack: Stack<'static>, hub: &'static str)
     loop {
         let mut socket = TcpSocket::new(stack, &mut received, &mut sending);
         if let Ok(Ok(())) = with_timeout(WRITE, socket.connect(at)).await {
-            speak(shared, &mut socket, hub).await;
+            speak(shared, &mut socket).await;
         }
         socket.abort();
         Timer::after(AGAIN).await;
     }
 }
 
-async fn speak(shared: &Shared, socket: &mut TcpSocket<'_>, hub: &str) {
+async fn speak(shared: &Shared, socket: &mut TcpSocket<'_>) {
     let Ok(mut news) = shared.news.subscriber() else { return };
-    let mut drawn = [0; 16];
-    random(&mut drawn);
-    let mask = || {
-        let mut mask = [0; 4];
-        random(&mut mask);
-        mask
+    let mut dialled = match Dialled::new(ID, TOKEN.unwrap_or(""), Some(random)) {
+        Ok(dialled) => dialled,
+        Err(refused) => {
+            println!("the hub is not dialled: {refused} (DWN_TOKEN)");
+            return;
+        }
     };
-    let mut dialled = Dialled::new(hub, ID, TOKEN.unwrap_or(""), drawn);
     let mut segment = [0; 512];
     loop {
         match with_timeout(WRITE, socket.write_all(&dialled.take_output())).await {
@@ -193,15 +192,15 @@ async fn speak(shared: &Shared, socket: &mut TcpSocket<'_>, hub: &str) {
         }
         match select(with_timeout(IDLE, socket.read(&mut segment)), news.next_message_pure()).await {
             Either::First(Ok(Ok(len @ 1..))) => {
-                dialled.push(segment.get(..len).unwrap_or(&[]), mask);
+                dialled.push(segment.get(..len).unwrap_or(&[]));
                 while let Some(request) = dialled.next_request() {
                     if let Some(text) = shared.step(Input::Request(&request)) {
-                        dialled.say(&text, mask());
+                        dialled.say(&text);
                     }
                 }
             }
             Either::First(_) => return,
-            Either::Second(text) => dialled.say(&text, mask()),
+            Either::Second(text) => dialled.say(&text),
         }
     }
 }
