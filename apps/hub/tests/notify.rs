@@ -156,6 +156,10 @@ async fn people_are_told_inside_the_house() {
     let relay = Relay::start(Security::None, None).await;
     let (hook, called) = hook(None).await;
     let mut config = config(&scratch);
+    let silent = start(&config).await;
+    let told = send(silent.http, "POST", "/api/notify", json!({"title": "x"})).await;
+    assert_eq!((told.status, &told.json()["title"]), (409, &json!("nobody can be told")));
+    silent.stop().await;
     config.modules.notify.mail = relay.settings(Security::None);
     config.modules.notify.webhooks.insert("pager".into(), format!("http://{hook}/page"));
     let hub = start(&config).await;

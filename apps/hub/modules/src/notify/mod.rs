@@ -94,6 +94,11 @@ impl Module for Notify {
                     if title.is_empty() || title.len() > 200 || text.len() > 10_000 {
                         return Err(Problem::new(422, "title: 1 to 200 bytes; text: at most 10000"));
                     }
+                    if notify.settings.mail.relay.is_none() && notify.settings.webhooks.is_empty() {
+                        let detail =
+                            "the configuration names neither a mail relay nor a webhook: [modules.notify]";
+                        return Err(Problem::new(409, "nobody can be told").detail(detail));
+                    }
                     let failed = notify.send(&title, &text).await;
                     match failed.is_empty() {
                         true => Ok(Reply::ok()),
