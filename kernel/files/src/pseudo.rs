@@ -19,7 +19,7 @@ use abi::Errno;
 use abi::fcntl::NAME_MAX;
 use abi::stat::Statfs;
 use machine::address::PAGE_SIZE;
-use machine::heap::Grow;
+use memory::Pieces;
 
 use crate::credentials::{Credentials, Ownership};
 use crate::file::File;
@@ -38,14 +38,14 @@ static NEXT_NUMBER: AtomicU64 = AtomicU64::new(FIRST_NUMBER);
 /// The text of a file while it is made: `write!` to it, or add bytes. Whoever makes it need not look whether there was room: the reader is told.
 #[derive(Default)]
 pub struct Text {
-    bytes: Vec<u8>,
+    bytes: Pieces<u8>,
     failure: Option<Errno>,
 }
 
 impl Text {
     /// Adds bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        if let Err(error) = self.bytes.try_extend(bytes) {
+        if let Err(error) = self.bytes.extend(bytes) {
             self.fail(error.into());
         }
     }
@@ -55,13 +55,23 @@ impl Text {
         self.failure.get_or_insert(error);
     }
 
-    /// What has been added so far.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// How many bytes have been added so far.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether none has.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The first page of what has been added so far: all of a short text.
+    pub fn first_page(&self) -> &[u8] {
+        self.bytes.rest_of_piece(0)
     }
 
     /// The whole text.
-    fn finish(self) -> Result<Vec<u8>, Errno> {
+    fn finish(self) -> Result<Pieces<u8>, Errno> {
         self.failure.map_or(Ok(self.bytes), Err)
     }
 }

@@ -8,7 +8,7 @@ use abi::time::Timespec;
 use machine::address::PAGE_SIZE;
 use machine::frame::OutOfMemory;
 use machine::heap::{Allowance, try_arc, try_filled, try_to_vec};
-use memory::{Sink, Source};
+use memory::{Pieces, Sink, Source};
 use threads::Mutex;
 use threads::poll::{Events, Pollable, Waiter};
 
@@ -145,7 +145,7 @@ const OFFSET_MAX: u64 = i32::MAX as u64;
 /// An open text: what it said when the reader was at its start.
 struct TextFile {
     node: Arc<Node>,
-    text: Mutex<Option<Vec<u8>>>,
+    text: Mutex<Option<Pieces<u8>>>,
 }
 
 impl Pollable for TextFile {
@@ -163,12 +163,28 @@ impl File for TextFile {
             read(&mut text)?;
             *kept = Some(text.finish()?);
         }
-        let text = kept.as_deref().unwrap_or_default();
-        let start = usize::try_from(how.offset).unwrap_or(usize::MAX);
-        let Some(rest) = text.get(start..).filter(|rest| !rest.is_empty()) else { return Ok(0) };
-        let done = into.write(rest.get(..into.remaining()).unwrap_or(rest))?;
-        how.offset += done as u64;
-        Ok(done)
+        let Some(text) = kept.as_ref() else { return Ok(0) };
+        let mut done = 0;
+        loop {
+            let start = usize::try_from(how.offset).unwrap_or(usize::MAX);
+            let rest = text.rest_of_piece(start);
+            let part = rest.get(..into.remaining()).unwrap_or(rest);
+            if part.is_empty() {
+                return Ok(done);
+            }
+            match into.write(part) {
+                Ok(len) => {
+                    done += len;
+                    how.offset += len as u64;
+                    if len < part.len() {
+                        return Ok(done);
+                    }
+                }
+                // What has been read is the answer; the rest fails next time.
+                Err(_) if done > 0 => return Ok(done),
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn write(&self, from: &mut dyn Source, how: &mut Transfer) -> Result<usize, Errno> {

@@ -191,15 +191,11 @@ pub fn load(
     })?;
     let vdso = vdso::map(&space)?;
     let auxiliary = auxiliary(caller, &image, bias, program_entry, interpreter_base, vdso, start)?;
-    let strings = Strings {
-        path: start.path,
-        arguments: &start.lists.arguments,
-        environment: &start.lists.environment,
-    };
+    let strings = Strings { path: start.path, lists: start.lists };
     let mut random = [0; 16];
     crate::random::fill(&mut random);
-    let stack = stack::build(top.0 as u64, &strings, random, &auxiliary)?;
-    write(&space, stack.stack_pointer, &stack.bytes)?;
+    let stack =
+        stack::build(top.0 as u64, &strings, random, &auxiliary, |at, bytes| write(&space, at, bytes))?;
 
     let segment = |wanted: SegmentFlags| {
         let found = image.segments().filter(|segment| segment.flags.contains(wanted));

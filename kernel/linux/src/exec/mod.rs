@@ -90,7 +90,7 @@ pub fn execute_kernel(
 ) -> Result<(), Errno> {
     let limit = strings::limit_bytes(caller.process.limits.soft(RLIMIT_STACK));
     let executable = open(caller, calls::look_up(caller, abi::fcntl::AT_FDCWD, path, Lookup::FOLLOW)?)?;
-    execute_found(caller, executable, try_to_vec(path)?, Lists { arguments, environment }, limit)?;
+    execute_found(caller, executable, try_to_vec(path)?, Lists::of(arguments, environment)?, limit)?;
     Ok(())
 }
 

@@ -9,30 +9,30 @@
 //!   rsp ->   | number of arguments |                              16-byte aligned (System V ABI, 3.4.1)
 //! ```
 //!
-//! The image is built in kernel memory and copied once.
+//! Where everything lies is known from the lengths alone; then the image is written upwards, a page at a time.
 
 use abi::Errno;
 use abi::auxv::{AT_EXECFN, AT_NULL, AT_PLATFORM, AT_RANDOM, AuxEntry};
 use alloc::vec::Vec;
+use machine::address::PAGE_SIZE;
 use machine::heap::Grow;
+use memory::Pieces;
 use zerocopy::IntoBytes;
 
-/// Arguments and environment: strings without their final NUL.
+use super::strings::Lists;
+
+/// Strings without their final NUL.
 pub struct Strings<'a> {
     /// The path that was executed.
     pub path: &'a [u8],
-    /// The arguments, the program's name first.
-    pub arguments: &'a [Vec<u8>],
-    /// The environment.
-    pub environment: &'a [Vec<u8>],
+    /// Arguments and environment.
+    pub lists: &'a Lists,
 }
 
-/// The finished image and where its parts lie, as addresses of the program.
+/// Where the parts of the finished image lie, as addresses of the program.
 pub struct Image {
     /// The stack pointer at the program's first instruction.
     pub stack_pointer: u64,
-    /// The bytes from there to the top.
-    pub bytes: Vec<u8>,
     /// Argument strings, first to one past the last (/proc/PID/cmdline).
     pub arguments: (u64, u64),
     /// Environment strings, first to one past the last (/proc/PID/environ).
@@ -41,81 +41,109 @@ pub struct Image {
     pub auxiliary: Vec<AuxEntry>,
 }
 
-/// Bytes that strings and pointers of an argument list need: what is compared with the limit.
-pub fn len_bytes(strings: &Strings<'_>) -> usize {
-    let text =
-        |list: &[Vec<u8>]| list.iter().fold(0usize, |sum, text| sum.saturating_add(text.len() + 1 + 8));
-    text(strings.arguments).saturating_add(text(strings.environment)).saturating_add(strings.path.len() + 1)
+/// The name of the platform, which programs find by AT_PLATFORM.
+const PLATFORM: &[u8] = b"x86_64\0";
+
+/// Bytes of the strings of a list, with their NULs.
+fn text_len(list: &Pieces<Vec<u8>>) -> usize {
+    list.iter().fold(0usize, |sum, text| sum.saturating_add(text.len() + 1))
 }
 
-/// Builds the image that ends at `top`. `auxiliary` lacks what only this function knows: the addresses of the path, the platform's name and the random bytes.
+/// Bytes that strings and pointers of an argument list need: what is compared with the limit.
+pub fn len_bytes(strings: &Strings<'_>) -> usize {
+    let len = |list: &Pieces<Vec<u8>>| text_len(list).saturating_add(list.len() * 8);
+    let lists = len(&strings.lists.arguments).saturating_add(len(&strings.lists.environment));
+    lists.saturating_add(strings.path.len() + 1)
+}
+
+/// Has the image that ends at `top` written: `write` is given addresses and bytes. `auxiliary` lacks what only this function knows: the addresses of the path,
+/// the platform's name and the random bytes.
 pub fn build(
     top: u64,
     strings: &Strings<'_>,
     random: [u8; 16],
     auxiliary: &[AuxEntry],
+    write: impl FnMut(u64, &[u8]) -> Result<(), Errno>,
 ) -> Result<Image, Errno> {
-    let mut text = Text { bytes: Vec::new() };
-    let argument_offsets = text.push_all(strings.arguments)?;
-    let environment_offsets = text.push_all(strings.environment)?;
-    let environment_end = text.bytes.len();
-    let path = text.push(strings.path)?;
-    text.extend(&[0; 8])?;
-
-    let text_start = top.checked_sub(text.bytes.len() as u64).ok_or(Errno::E2BIG)?;
-    let platform_text = b"x86_64\0";
-    let platform = text_start.checked_sub(platform_text.len() as u64).ok_or(Errno::E2BIG)?;
-    let random_at = platform.checked_sub(random.len() as u64).ok_or(Errno::E2BIG)? & !15;
+    let Lists { arguments, environment } = strings.lists;
+    let below = |from: u64, len: usize| from.checked_sub(len as u64).ok_or(Errno::E2BIG);
+    let path = below(top, 8 + strings.path.len() + 1)?;
+    let environment_start = below(path, text_len(environment))?;
+    let text_start = below(environment_start, text_len(arguments))?;
+    let platform = below(text_start, PLATFORM.len())?;
+    let random_at = below(platform, random.len())? & !15;
 
     let mut vector = Vec::new();
     vector.try_grow(auxiliary.len() + 4)?;
     vector.extend_from_slice(auxiliary);
     vector.push(AuxEntry { kind: AT_RANDOM, value: random_at });
-    vector.push(AuxEntry { kind: AT_EXECFN, value: text_start + path as u64 });
+    vector.push(AuxEntry { kind: AT_EXECFN, value: path });
     vector.push(AuxEntry { kind: AT_PLATFORM, value: platform });
     vector.push(AuxEntry { kind: AT_NULL, value: 0 });
 
-    let words = 1 + argument_offsets.len() + 1 + environment_offsets.len() + 1;
-    let tables = (words * 8 + vector.len() * size_of::<AuxEntry>()) as u64;
-    let stack_pointer = random_at.checked_sub(tables).ok_or(Errno::E2BIG)? & !15;
+    let words = 1 + arguments.len() + 1 + environment.len() + 1;
+    let stack_pointer = below(random_at, words * 8 + vector.len() * size_of::<AuxEntry>())? & !15;
 
-    let mut image = Text { bytes: Vec::new() };
-    image.bytes.try_grow_exact((top - stack_pointer) as usize)?;
-    image.word(strings.arguments.len() as u64)?;
-    for offsets in [&argument_offsets, &environment_offsets] {
-        for &offset in offsets {
-            image.word(text_start + offset as u64)?;
+    let mut output = Output { at: stack_pointer, bytes: Vec::new(), write };
+    output.bytes.try_grow_exact(PAGE_SIZE.min((top - stack_pointer) as usize))?;
+    output.word(arguments.len() as u64)?;
+    for (list, start) in [(arguments, text_start), (environment, environment_start)] {
+        let mut at = start;
+        for text in list.iter().rev() {
+            output.word(at)?;
+            at += text.len() as u64 + 1;
         }
-        image.word(0)?;
+        output.word(0)?;
     }
     for entry in &vector {
-        image.extend(entry.as_bytes())?;
+        output.extend(entry.as_bytes())?;
     }
-    image.pad_to((random_at - stack_pointer) as usize)?;
-    image.extend(&random)?;
-    image.pad_to((platform - stack_pointer) as usize)?;
-    image.extend(platform_text)?;
-    image.extend(&text.bytes)?;
+    output.pad_to(random_at)?;
+    output.extend(&random)?;
+    output.pad_to(platform)?;
+    output.extend(PLATFORM)?;
+    for text in
+        arguments.iter().rev().chain(environment.iter().rev()).map(Vec::as_slice).chain([strings.path])
+    {
+        output.extend(text)?;
+        output.extend(&[0])?;
+    }
+    output.pad_to(top)?;
+    output.flush()?;
 
-    let split = environment_offsets.first().copied().unwrap_or(environment_end) as u64;
     Ok(Image {
         stack_pointer,
-        bytes: image.bytes,
-        arguments: (text_start, text_start + split),
-        environment: (text_start + split, text_start + environment_end as u64),
+        arguments: (text_start, environment_start),
+        environment: (environment_start, path),
         auxiliary: vector,
     })
 }
 
-/// Bytes that grow without ever failing hard.
-struct Text {
+/// Bytes on their way to the program.
+struct Output<W> {
+    /// Where those that wait belong.
+    at: u64,
     bytes: Vec<u8>,
+    write: W,
 }
 
-impl Text {
-    fn extend(&mut self, bytes: &[u8]) -> Result<(), Errno> {
-        self.bytes.try_grow(bytes.len())?;
-        self.bytes.extend_from_slice(bytes);
+impl<W: FnMut(u64, &[u8]) -> Result<(), Errno>> Output<W> {
+    fn flush(&mut self) -> Result<(), Errno> {
+        (self.write)(self.at, &self.bytes)?;
+        self.at += self.bytes.len() as u64;
+        self.bytes.clear();
+        Ok(())
+    }
+
+    fn extend(&mut self, mut bytes: &[u8]) -> Result<(), Errno> {
+        while !bytes.is_empty() {
+            if self.bytes.len() == self.bytes.capacity() {
+                self.flush()?;
+            }
+            let (part, rest) = bytes.split_at(bytes.len().min(self.bytes.capacity() - self.bytes.len()));
+            self.bytes.extend_from_slice(part);
+            bytes = rest;
+        }
         Ok(())
     }
 
@@ -123,28 +151,10 @@ impl Text {
         self.extend(&word.to_ne_bytes())
     }
 
-    fn pad_to(&mut self, len: usize) -> Result<(), Errno> {
-        let missing = len.saturating_sub(self.bytes.len());
-        self.bytes.try_grow(missing)?;
-        self.bytes.resize(self.bytes.len() + missing, 0);
-        Ok(())
-    }
-
-    /// Adds a string and its NUL; returns its offset.
-    fn push(&mut self, text: &[u8]) -> Result<usize, Errno> {
-        let offset = self.bytes.len();
-        self.extend(text)?;
-        self.extend(&[0])?;
-        Ok(offset)
-    }
-
-    fn push_all(&mut self, list: &[Vec<u8>]) -> Result<Vec<usize>, Errno> {
-        let mut offsets = Vec::new();
-        offsets.try_grow_exact(list.len())?;
-        for text in list {
-            offsets.push(self.push(text)?);
-        }
-        Ok(offsets)
+    /// Zeroes up to an address, which is near.
+    fn pad_to(&mut self, address: u64) -> Result<(), Errno> {
+        let missing = address - self.at - self.bytes.len() as u64;
+        (0..missing).try_for_each(|_| self.extend(&[0]))
     }
 }
 
@@ -155,20 +165,51 @@ mod tests {
 
     const TOP: u64 = 0x7fff_ffff_f000;
 
-    fn word(image: &Image, index: usize) -> u64 {
+    /// An image with its bytes.
+    struct Written {
+        image: Image,
+        bytes: Vec<u8>,
+    }
+
+    impl core::ops::Deref for Written {
+        type Target = Image;
+
+        fn deref(&self) -> &Image {
+            &self.image
+        }
+    }
+
+    fn written(arguments: &[&[u8]], environment: &[&[u8]], path: &[u8]) -> Result<Written, Errno> {
+        let list = |strings: &[&[u8]]| strings.iter().map(|string| string.to_vec()).collect();
+        let lists = Lists::of(list(arguments), list(environment))?;
+        let mut bytes = Vec::new();
+        let mut end = None;
+        let image = build(
+            TOP,
+            &Strings { path, lists: &lists },
+            [7; 16],
+            &[AuxEntry { kind: 6, value: 4096 }],
+            |at, part| {
+                assert!(end.is_none_or(|end| end == at) && part.len() <= PAGE_SIZE);
+                end = Some(at + part.len() as u64);
+                bytes.extend_from_slice(part);
+                Ok(())
+            },
+        )?;
+        Ok(Written { image, bytes })
+    }
+
+    fn word(image: &Written, index: usize) -> u64 {
         u64::from_ne_bytes(image.bytes[index * 8..index * 8 + 8].try_into().unwrap())
     }
 
-    fn text(image: &Image, address: u64) -> &[u8] {
+    fn text(image: &Written, address: u64) -> &[u8] {
         let rest = &image.bytes[(address - image.stack_pointer) as usize..];
         &rest[..rest.iter().position(|&byte| byte == 0).unwrap()]
     }
 
-    fn sample() -> Image {
-        let arguments = vec![b"ls".to_vec(), b"-l".to_vec()];
-        let environment = vec![b"HOME=/".to_vec()];
-        let strings = Strings { path: b"/bin/ls", arguments: &arguments, environment: &environment };
-        build(TOP, &strings, [7; 16], &[AuxEntry { kind: 6, value: 4096 }]).unwrap()
+    fn sample() -> Written {
+        written(&[b"ls", b"-l"], &[b"HOME=/"], b"/bin/ls").unwrap()
     }
 
     #[test]
@@ -207,8 +248,18 @@ mod tests {
     }
 
     #[test]
+    fn an_image_of_many_pages_is_written_page_by_page() {
+        let long = vec![b'x'; 100_000];
+        let arguments: Vec<&[u8]> = vec![&long; 20];
+        let image = written(&arguments, &[b"last"], b"path").unwrap();
+        assert_eq!(image.stack_pointer + image.bytes.len() as u64, TOP);
+        assert!((1..=20).all(|index| text(&image, word(&image, index)).len() == 100_000));
+        assert_eq!(text(&image, word(&image, 22)), b"last");
+    }
+
+    #[test]
     fn a_stack_too_low_for_the_image_is_refused() {
-        let strings = Strings { path: b"x", arguments: &[], environment: &[] };
-        assert!(build(64, &strings, [0; 16], &[]).is_err());
+        let lists = Lists::of(vec![], vec![]).unwrap();
+        assert!(build(64, &Strings { path: b"x", lists: &lists }, [0; 16], &[], |_, _| Ok(())).is_err());
     }
 }

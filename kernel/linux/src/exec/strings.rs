@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 
 use abi::Errno;
 use machine::address::UserAddress;
-use machine::heap::{Grow, try_to_vec};
-use memory::user;
+use machine::heap::try_to_vec;
+use memory::{Pieces, user};
 
 use super::stack::{self, Strings};
 
@@ -20,15 +20,24 @@ pub fn limit_bytes(stack_limit: u64) -> usize {
     usize::try_from(stack_limit / 4).unwrap_or(usize::MAX).clamp(LEAST, MOST)
 }
 
-/// Both lists.
+/// Both lists, each from its last string to its first, as they are read.
 pub struct Lists {
-    /// The arguments, the program's name first.
-    pub arguments: Vec<Vec<u8>>,
+    /// The arguments, the program's name last.
+    pub arguments: Pieces<Vec<u8>>,
     /// The environment.
-    pub environment: Vec<Vec<u8>>,
+    pub environment: Pieces<Vec<u8>>,
 }
 
 impl Lists {
+    /// Lists of these strings: ENOMEM.
+    pub fn of(arguments: Vec<Vec<u8>>, environment: Vec<Vec<u8>>) -> Result<Self, Errno> {
+        let list = |strings: Vec<Vec<u8>>| {
+            let mut list = Pieces::new();
+            strings.into_iter().rev().try_for_each(|string| list.push(string)).map(|()| list)
+        };
+        Ok(Self { arguments: list(arguments)?, environment: list(environment)? })
+    }
+
     /// Reads both for the program at `path`: EFAULT, E2BIG past `limit` bytes, ENOMEM. A program without arguments gets an empty one, as in Linux since 5.18.
     ///
     /// Linux's order decides which error a caller gets who has made several: the pointers of both lists are counted, then the strings are read, the environment's first
@@ -48,8 +57,7 @@ impl Lists {
         let environment = read_list(environment, environment_count, &mut left)?;
         let mut arguments = read_list(arguments, argument_count, &mut left)?;
         if arguments.is_empty() {
-            arguments.try_grow(1)?;
-            arguments.push(Vec::new());
+            arguments.push(Vec::new())?;
         }
         Ok(Self { arguments, environment })
     }
@@ -61,22 +69,17 @@ impl Lists {
         argument: Option<&[u8]>,
         script: &[u8],
     ) -> Result<(), Errno> {
-        let mut front = Vec::new();
-        front.try_grow(self.arguments.len() + 3)?;
-        front.push(try_to_vec(interpreter)?);
+        self.arguments.pop();
+        self.arguments.push(try_to_vec(script)?)?;
         if let Some(argument) = argument {
-            front.push(try_to_vec(argument)?);
+            self.arguments.push(try_to_vec(argument)?)?;
         }
-        front.push(try_to_vec(script)?);
-        front.extend(self.arguments.drain(..).skip(1));
-        self.arguments = front;
-        Ok(())
+        Ok(self.arguments.push(try_to_vec(interpreter)?)?)
     }
 
     /// E2BIG when strings and pointers together are more than `limit` bytes.
     pub fn check(&self, path: &[u8], limit: usize) -> Result<(), Errno> {
-        let strings = Strings { path, arguments: &self.arguments, environment: &self.environment };
-        if stack::len_bytes(&strings) > limit { Err(Errno::E2BIG) } else { Ok(()) }
+        if stack::len_bytes(&Strings { path, lists: self }) > limit { Err(Errno::E2BIG) } else { Ok(()) }
     }
 }
 
@@ -97,18 +100,16 @@ fn count(list: UserAddress, most: usize) -> Result<usize, Errno> {
     Ok(count)
 }
 
-/// Reads the strings of a list, and takes them and their NULs off what is `left`.
-fn read_list(list: UserAddress, count: usize, left: &mut usize) -> Result<Vec<Vec<u8>>, Errno> {
-    let mut strings = Vec::new();
-    strings.try_grow_exact(count)?;
+/// Reads the strings of a list, the last first, and takes them and their NULs off what is `left`.
+fn read_list(list: UserAddress, count: usize, left: &mut usize) -> Result<Pieces<Vec<u8>>, Errno> {
+    let mut strings = Pieces::new();
     for index in (0..count).rev() {
         let pointer: u64 = user::read_value(place(list, index)?)?;
         let string = user::read_string(UserAddress(pointer as usize), STRING_MAX)
             .map_err(|error| if error == Errno::ENAMETOOLONG { Errno::E2BIG } else { error })?;
         *left = left.checked_sub(string.len() + 1).ok_or(Errno::E2BIG)?;
-        strings.push(string);
+        strings.push(string)?;
     }
-    strings.reverse();
     Ok(strings)
 }
 
@@ -126,15 +127,15 @@ mod tests {
 
     #[test]
     fn a_script_takes_the_place_of_its_own_name() {
-        let mut lists = Lists { arguments: vec![b"x".to_vec(), b"-a".to_vec()], environment: vec![] };
+        let mut lists = Lists::of(vec![b"x".to_vec(), b"-a".to_vec()], vec![]).unwrap();
         lists.interpret(b"/bin/sh", Some(b"-e"), b"./script").unwrap();
         let expected: Vec<&[u8]> = vec![b"/bin/sh", b"-e", b"./script", b"-a"];
-        assert_eq!(lists.arguments, expected);
+        assert!(lists.arguments.iter().rev().eq(expected));
     }
 
     #[test]
     fn too_many_bytes_are_refused() {
-        let lists = Lists { arguments: vec![vec![b'x'; 100]; 10], environment: vec![] };
+        let lists = Lists::of(vec![vec![b'x'; 100]; 10], vec![]).unwrap();
         assert_eq!(lists.check(b"x", 1000), Err(Errno::E2BIG));
         assert_eq!(lists.check(b"x", 2000), Ok(()));
     }

@@ -116,8 +116,12 @@ impl Directory for DescriptorDirectory {
             }
             let mut name = Text::default();
             put!(&mut name, "{number}");
-            let entry =
-                Listed { name: name.bytes(), number: self.node_number(number as u64), kind, next: at + 1 };
+            let entry = Listed {
+                name: name.first_page(),
+                number: self.node_number(number as u64),
+                kind,
+                next: at + 1,
+            };
             if !visit(entry) {
                 break;
             }

@@ -12,7 +12,7 @@ use super::status::Subject;
 fn line(area: &AreaReport, text: &mut Text) {
     let letter = |right, letter| if area.protection.contains(right) { letter } else { '-' };
     let (device, inode) = area.identity;
-    let start = text.bytes().len();
+    let start = text.len();
     put!(
         text,
         "{:08x}-{:08x} {}{}{}{} {:08x} {:02x}:{:02x} {inode} ",
@@ -30,7 +30,7 @@ fn line(area: &AreaReport, text: &mut Text) {
         Ok(name) if name.is_empty() => {}
         Ok(name) => {
             // Names begin in the same column.
-            let missing = (start + 73).saturating_sub(text.bytes().len());
+            let missing = (start + 73).saturating_sub(text.len());
             put!(text, "{:missing$}", "");
             text.push(name);
         }

@@ -203,7 +203,7 @@ fn list_numbers(numbers: &[i32], position: u64, visit: &mut dyn FnMut(Listed<'_>
         let mut name = Text::default();
         put!(&mut name, "{number}");
         let entry = Listed {
-            name: name.bytes(),
+            name: name.first_page(),
             number: (number as u64) << 13 | mark,
             kind: Kind::Directory,
             next: at + 1,

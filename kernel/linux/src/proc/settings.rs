@@ -90,7 +90,7 @@ fn kernel(tree: &Arc<Tree>) {
                 let mut made = Text::default();
                 uuid(&mut made);
                 // Of two readers that come first, one's stays.
-                let _ = boot.set(try_to_vec(made.bytes())?);
+                let _ = boot.set(try_to_vec(made.first_page())?);
             }
             text.push(boot.get().map_or(&[][..], |id| id));
             Ok(())

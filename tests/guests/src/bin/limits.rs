@@ -9,6 +9,7 @@ use std::process::Command;
 
 fn main() -> io::Result<()> {
     match std::env::args().nth(1).as_deref() {
+        Some("count") => return count(),
         Some("size") => return size(),
         Some("data") => return data(),
         Some("bomb") => return bomb(),
@@ -87,6 +88,30 @@ fn arguments() {
     println!("three mebibytes in all: {:?}", run("x".repeat((64 << 10) - 1), 48));
     println!("many short ones: {:?}", run("x".into(), 20_000));
     println!("too many short ones: {:?}", run("x".into(), 400_000));
+    // Under a larger stack up to six mebibytes, strings and pointers together.
+    let before = getrlimit(Resource::Stack);
+    let larger = setrlimit(Resource::Stack, Rlimit { current: Some(64 << 20), ..before });
+    println!("a larger stack: {larger:?}");
+    let counted = |argument: String, count: usize| {
+        let output = Command::new("/proc/self/exe").arg("count").args(vec![argument; count]).output();
+        output
+            .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+            .map_err(|error| error.raw_os_error())
+    };
+    println!("sixty of 100 KiB: {:?}", counted("x".repeat(100 << 10), 60));
+    println!("more than there may be: {:?}", counted("x".repeat(100 << 10), 62));
+    println!("half a million: {:?}", counted("x".into(), 500_000));
+    println!("the stack as before: {:?}", setrlimit(Resource::Stack, before));
+}
+
+/// Says how many arguments there are, how long they are together, and how many bytes the kernel tells of them.
+fn count() -> io::Result<()> {
+    let (mut count, mut len) = (0, 0);
+    for argument in std::env::args() {
+        (count, len) = (count + 1, len + argument.len());
+    }
+    println!("{count} of {len} bytes, {} told", std::fs::read("/proc/self/cmdline")?.len());
+    Ok(())
 }
 
 fn processes() -> io::Result<()> {

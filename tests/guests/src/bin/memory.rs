@@ -21,7 +21,28 @@ fn main() -> io::Result<()> {
     remapped()?;
     files()?;
     brk();
+    many_areas()?;
     children()
+}
+
+/// So many areas with so long a name that /proc tells several mebibytes of them.
+fn many_areas() -> io::Result<()> {
+    const AREAS: usize = 16_000;
+    let file = memfd_create("n".repeat(240), MemfdFlags::CLOEXEC)?;
+    ftruncate(&file, PAGE as u64)?;
+    let mut all = Vec::with_capacity(AREAS);
+    for _ in 0..AREAS {
+        // SAFETY: the memory is this function's own, and not used.
+        all.push(unsafe { mmap(null_mut(), PAGE, ProtFlags::READ, MapFlags::SHARED, &file, 0) }?);
+    }
+    let maps = std::fs::read("/proc/self/maps")?;
+    let named = maps.split(|&byte| byte == b'\n').filter(|line| line.ends_with(b"nnn (deleted)"));
+    println!("areas: {} told, over 4 MiB: {}", named.count(), maps.len() > 4 << 20);
+    for at in all {
+        // SAFETY: as above.
+        unsafe { munmap(at, PAGE) }?;
+    }
+    Ok(())
 }
 
 /// `len` bytes of fresh memory.
