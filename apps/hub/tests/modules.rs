@@ -202,6 +202,15 @@ async fn a_node_behind_a_nat_dials_in_with_its_token() {
     let _liar = dial("boat", "a guess of that length").await;
     let device = get(hub.http, "/api/devices/jsonrpc.boat").await.json();
     assert_eq!(device["unavailable"], "it has not dialled in yet");
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(tokio::net::TcpStream::connect(at).await.unwrap());
+    }
+    let mut byte = [0];
+    until("the first silent one makes room", SOON, async || {
+        silent[0].try_read(&mut byte).is_ok_and(|len| len == 0)
+    })
+    .await;
     let boat = dial("boat", TOKEN).await;
     known(hub.http, "jsonrpc.boat.pin_5").await;
     let on = json!({"command": "set", "value": true});

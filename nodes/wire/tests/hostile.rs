@@ -1,6 +1,7 @@
 //! Everything that comes from the network or a line, damaged: refused, waited for or read, never a panic, never without bounds.
 
 use hostile::{Random, attack};
+use wire::dial::{Call, Heard};
 use wire::message::Message;
 use wire::pairing::{Acceptor, Code, Window};
 use wire::session::{Keys, Link};
@@ -163,6 +164,31 @@ fn v2_handshakes_and_sessions() {
                 Ok(incoming) => assert!(incoming.is_empty(), "{incoming:?}"),
                 Err(_) => break,
             }
+        }
+    });
+}
+
+#[test]
+fn calls_of_nodes_that_dial() {
+    const TOKEN: &str = "a token of some length";
+    let mut node = Call::dial("boat", TOKEN, None).unwrap();
+    let first = node.take_output();
+    let mut hub = Call::taken();
+    hub.push(&first).unwrap();
+    hub.answer("boat", Some(TOKEN)).unwrap();
+    let answer = hub.take_output();
+    let mut random = Random(10);
+    attack(10, 40, &[&first, &answer], |input| {
+        let mut node = Call::dial("boat", TOKEN, None).unwrap();
+        let mut hub = Call::taken();
+        for segment in random.cut(input) {
+            let heard = hub.push(segment).unwrap_or_default();
+            if let Some(Heard::Caller(id)) = heard.first() {
+                let _ = hub.answer(id, Some(TOKEN));
+            }
+            // Nobody has proved anything: nothing may be believed.
+            assert!(!heard.contains(&Heard::Open));
+            assert_eq!(node.push(segment).unwrap_or_default(), []);
         }
     });
 }

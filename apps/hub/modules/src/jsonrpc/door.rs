@@ -1,13 +1,13 @@
 //! Where nodes dial in: encrypted connections, proved at both ends by the node's token.
 
 use super::line::Dialled;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use wire::dial::{Call, Heard};
 
@@ -23,24 +23,27 @@ pub(super) struct Expected {
     pub take: mpsc::Sender<Dialled>,
 }
 
-/// Lets nodes in for ever.
+/// Lets nodes in for ever. One opening too many ends the oldest: who comes and says nothing keeps no node out.
 pub(super) async fn open(listener: TcpListener, expected: BTreeMap<String, Expected>) {
-    let (expected, places) = (Arc::new(expected), Arc::new(Semaphore::new(OPENINGS)));
+    let expected = Arc::new(expected);
     let mut openings = JoinSet::new();
+    let mut under_way: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
+                    under_way.retain(|opening| !opening.is_finished());
+                    if under_way.len() >= OPENINGS && let Some(oldest) = under_way.pop_front() {
+                        oldest.abort();
+                    }
                     let expected = expected.clone();
-                    openings.spawn(async move {
-                        let _place = place;
+                    under_way.push_back(openings.spawn(async move {
                         match timeout(OPENING, welcome(stream, &expected)).await {
                             Ok(Ok(())) => {}
                             Ok(Err(reason)) => tracing::info!(%from, reason, "somebody who dialled in is no node of the house"),
                             Err(_) => tracing::info!(%from, "somebody dialled in and said nothing"),
                         }
-                    });
+                    }));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a node could not be let in");
