@@ -111,6 +111,17 @@ async fn a_silent_node_is_lost_with_its_functions_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_heard_on_every_interface_unless_one_is_configured() {
+    let scratch = Scratch::new("interfaces");
+    let mut config = config(&scratch);
+    // The loopback interface is not the one that a route leads to.
+    config.modules.dwn.interface = Ipv4Addr::UNSPECIFIED;
+    let hub = start(&config).await;
+    let (_node, _) = irrigation(&config, 1, "n1", None);
+    known(hub.http, "dwn.n1.valve_a").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_moves_is_followed_by_its_id() {
     let scratch = Scratch::new("moves");
     let config = config(&scratch);

@@ -7,6 +7,7 @@
 
 pub mod driver;
 mod functions;
+mod group;
 pub mod pairing;
 mod session;
 
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
 use wire::advert::Advert;
 
 /// `[dwn]` of the configuration.
@@ -101,8 +103,9 @@ impl Dwn {
         let _ = socket.set_recv_buffer_size(1 << 20);
         socket
             .bind(&SocketAddr::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, self.settings.port)).into())?;
-        socket.join_multicast_v4(&wire::GROUP.into(), &self.settings.interface)?;
-        UdpSocket::from_std(socket.into())
+        let socket = UdpSocket::from_std(socket.into())?;
+        group::join(&socket, self.settings.interface)?;
+        Ok(socket)
     }
 }
 
@@ -145,8 +148,15 @@ impl Listener {
         let mut sessions = JoinSet::new();
         self.call_on_armed_valves(&mut sessions);
         let mut datagram = vec![0; wire::advert::MAX_BYTES + 1];
+        let mut look = interval(group::LOOK_AGAIN);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                _ = look.tick() => {
+                    if let Err(error) = group::join(socket, self.settings.interface) {
+                        tracing::debug!(%error, "no interface on which nodes could be heard");
+                    }
+                }
                 received = socket.recv_from(&mut datagram) => {
                     let (len, from) = received.map_err(|error| format!("adverts: {error}"))?;
                     let SocketAddr::V4(from) = from else { continue };
