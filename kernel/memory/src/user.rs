@@ -55,6 +55,9 @@ pub fn read_bytes(from: UserAddress, into: &mut [u8]) -> Result<(), Errno> {
 
 /// Writes `from` to the program, or gives `EFAULT`; part may have been written then.
 pub fn write_bytes(to: UserAddress, from: &[u8]) -> Result<(), Errno> {
+    if from.is_empty() {
+        return Ok(());
+    }
     retry(|done| machine::user::write(UserAddress(to.0.wrapping_add(done)), &from[done..]))
 }
 
@@ -81,6 +84,9 @@ pub fn read_array<T: FromBytes + IntoBytes + Clone>(
     count: usize,
 ) -> Result<Vec<T>, Errno> {
     let len = count.checked_mul(size_of::<T>()).ok_or(Errno::EFAULT)?;
+    if len == 0 {
+        return Ok(Vec::new());
+    }
     if !from.is_user_range(len) {
         return Err(Errno::EFAULT);
     }

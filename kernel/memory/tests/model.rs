@@ -353,8 +353,14 @@ impl Run {
         let place = (place.0 - BASE) / PAGE;
         assert_eq!(place, target.unwrap_or(old));
         let is_dup = old_len == 0;
-        let moved: Vec<Page> = (old..old + old_len.min(new_len)).map(|page| program.pages[&page]).collect();
-        let last = *moved.last().unwrap_or_else(|| &program.pages[&old]);
+        if target.is_none() && !keeps_old && !is_dup && new_len <= old_len {
+            // Only what goes is looked at: there may be gaps.
+            program.pages.retain(|page, _| !(old + new_len..old + old_len).contains(page));
+            return;
+        }
+        let moved: Vec<Option<Page>> =
+            (old..old + old_len.min(new_len)).map(|page| program.pages.get(&page).copied()).collect();
+        let last = moved.last().copied().flatten().unwrap_or(program.pages[&old]);
         let first_source = if is_dup { Some(last.source) } else { None };
         if !keeps_old {
             program.pages.retain(|page, _| !(old..old + old_len).contains(page));
@@ -364,7 +370,11 @@ impl Run {
             }
         }
         for index in 0..new_len {
-            let page = moved.get(index).copied().unwrap_or_else(|| {
+            // A gap moves with what is around it, and leaves what is there.
+            if moved.get(index) == Some(&None) {
+                continue;
+            }
+            let page = moved.get(index).copied().flatten().unwrap_or_else(|| {
                 let ahead = if is_dup { index } else { index + 1 - moved.len() };
                 let source = match first_source.unwrap_or(last.source) {
                     Source::Zero => Source::Zero,

@@ -118,8 +118,11 @@ impl AddressSpace {
                 }
                 at += PAGE_SIZE;
             }
+            // Before it is known whether something is mapped behind it.
+            visit(&bytes)?;
+            bytes.clear();
         }
-        visit(&bytes)
+        Ok(())
     }
 
     /// Pages of `range` that are locked.

@@ -81,7 +81,7 @@ impl AddressSpace {
         new_len: usize,
     ) -> Result<(), Errno> {
         let end = new.0.checked_add(new_len).filter(|end| *end <= USER_END).ok_or(Errno::EINVAL)?;
-        let old_end = old.checked_add(old_len).ok_or(Errno::EINVAL)?;
+        let old_end = old.wrapping_add(old_len);
         if !new.is_page_aligned() || (new.0 < old_end && old < end) {
             return Err(Errno::EINVAL);
         }
@@ -103,17 +103,25 @@ impl AddressSpace {
             }
             return self.move_mapping(changes, &area, wanted, removed);
         }
-        if old_len > area.end - old {
-            return Err(Errno::EFAULT);
+        if let (Some(target), false) = (wanted.target, wanted.keeps_old) {
+            return self.move_to(changes, wanted, target, removed);
         }
-        if wanted.target.is_some() || wanted.keeps_old {
-            return self.move_mapping(changes, &area, wanted, removed);
-        }
-        if new_len <= old_len {
+        let stays = !wanted.keeps_old;
+        if stays && new_len <= old_len {
+            // Only what goes is looked at, and there need be nothing.
+            if old.checked_add(old_len).is_none_or(|end| end > USER_END) {
+                return Err(Errno::EINVAL);
+            }
             if new_len < old_len {
                 self.unmap_locked(old + new_len..old + old_len, removed)?;
             }
             return Ok(old);
+        }
+        if old_len > area.end - old {
+            return Err(Errno::EFAULT);
+        }
+        if wanted.keeps_old {
+            return self.move_mapping(changes, &area, wanted, removed);
         }
         if old + old_len == area.end && self.is_free(area.end..old.saturating_add(new_len)) {
             self.extend(changes, &area, new_len - old_len, removed)?;
@@ -123,6 +131,49 @@ impl AddressSpace {
             return Err(Errno::ENOMEM);
         }
         self.move_mapping(changes, &area, wanted, removed)
+    }
+
+    /// Moves a range to a place of the program's choice. What keeps its length there may be several mappings, and gaps between them
+    /// (Linux since 6.17).
+    fn move_to(
+        &self,
+        changes: &mut Changes,
+        wanted: &Wanted,
+        target: usize,
+        removed: &mut Removed,
+    ) -> Result<usize, Errno> {
+        let &Wanted { old, old_len, new_len, .. } = wanted;
+        let end = old.checked_add(old_len).filter(|end| *end <= USER_END).ok_or(Errno::EINVAL)?;
+        if new_len < old_len {
+            self.unmap_locked(old + new_len..end, removed)?;
+        }
+        let is_one = new_len != old_len;
+        let end = old + old_len.min(new_len);
+        let mut at = old;
+        loop {
+            let next = self.areas.lock().range(at, end).next().cloned();
+            let Some(area) = next else { break };
+            if is_one {
+                if area.end < end {
+                    return Err(Errno::EFAULT);
+                }
+                let shorter = Wanted { old_len: end - old, ..*wanted };
+                return self.move_mapping(changes, &area, &shorter, removed);
+            }
+            let start = area.start.max(at);
+            let len = area.end.min(end) - start;
+            let part = Wanted {
+                old: start,
+                old_len: len,
+                new_len: len,
+                target: Some(target + (start - old)),
+                may_move: true,
+                keeps_old: false,
+            };
+            self.move_mapping(changes, &area, &part, removed)?;
+            at = start + len;
+        }
+        Ok(target)
     }
 
     /// Whether nothing is in `range`, which must be in user space.
