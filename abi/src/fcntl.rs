@@ -189,6 +189,8 @@ pub const LOCK_SH: u32 = 1;
 pub const LOCK_EX: u32 = 2;
 pub const LOCK_NB: u32 = 4;
 pub const LOCK_UN: u32 = 8;
+/// A mandatory lock, of which nothing is left but the bit.
+pub const LOCK_MAND: u32 = 32;
 
 bitflags::bitflags! {
     /// What a memory file's seals forbid.

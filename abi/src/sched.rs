@@ -80,6 +80,7 @@ pub const SCHED_RR: u32 = 2;
 pub const SCHED_BATCH: u32 = 3;
 pub const SCHED_IDLE: u32 = 5;
 pub const SCHED_DEADLINE: u32 = 6;
+pub const SCHED_EXT: u32 = 7;
 /// Or-ed to a policy: a child starts with the normal one.
 pub const SCHED_RESET_ON_FORK: u32 = 0x4000_0000;
 

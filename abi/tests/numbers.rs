@@ -27,7 +27,7 @@ fn fcntl_numbers_are_those_of_linux() {
     constants!(fcntl, general: FD_CLOEXEC);
     constants!(fcntl, general: F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP);
     constants!(fcntl, general: F_RDLCK, F_WRLCK, F_UNLCK);
-    constants!(fcntl, general: LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN);
+    constants!(fcntl, general: LOCK_SH, LOCK_EX, LOCK_NB, LOCK_UN, LOCK_MAND);
     flags!(fcntl::Seals, general: SEAL = F_SEAL_SEAL, SHRINK = F_SEAL_SHRINK, GROW = F_SEAL_GROW, WRITE = F_SEAL_WRITE, FUTURE_WRITE = F_SEAL_FUTURE_WRITE, EXEC = F_SEAL_EXEC);
     constants!(fcntl, general: SEEK_SET, SEEK_CUR, SEEK_END, SEEK_DATA, SEEK_HOLE);
     constants!(fcntl, general: POSIX_FADV_NORMAL, POSIX_FADV_RANDOM, POSIX_FADV_SEQUENTIAL, POSIX_FADV_WILLNEED, POSIX_FADV_DONTNEED, POSIX_FADV_NOREUSE);
@@ -122,7 +122,7 @@ fn sched_numbers_are_those_of_linux() {
     constants!(sched, general: CSIGNAL);
     constants!(sched, general: CLONE_NEWTIME);
     constants!(sched, general: CLONE_ARGS_SIZE_VER0, CLONE_ARGS_SIZE_VER1, CLONE_ARGS_SIZE_VER2);
-    constants!(sched, general: SCHED_NORMAL, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE);
+    constants!(sched, general: SCHED_NORMAL, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE, SCHED_DEADLINE, SCHED_EXT);
     constants!(sched, general: SCHED_RESET_ON_FORK);
     flags!(sched::WaitFlags, general: NOHANG = WNOHANG, UNTRACED = WUNTRACED, EXITED = WEXITED, CONTINUED = WCONTINUED, NOWAIT = WNOWAIT, __WNOTHREAD = __WNOTHREAD, __WALL = __WALL, __WCLONE = __WCLONE);
     constants!(sched, general: P_ALL, P_PID, P_PGID, P_PIDFD);
@@ -132,7 +132,7 @@ fn sched_numbers_are_those_of_linux() {
 
 #[test]
 fn signal_info_numbers_are_those_of_linux() {
-    constants!(signal::info, general: SI_USER, SI_KERNEL, SI_QUEUE, SI_TIMER, SI_MESGQ, SI_ASYNCIO, SI_SIGIO, SI_TKILL);
+    constants!(signal::info, general: SI_USER, SI_KERNEL, SI_QUEUE, SI_TIMER, SI_MESGQ, SI_ASYNCIO, SI_SIGIO, SI_TKILL, SI_DETHREAD, SI_ASYNCNL);
     constants!(signal::info, general: ILL_ILLOPC, ILL_ILLOPN, ILL_ILLADR, ILL_ILLTRP, ILL_PRVOPC, ILL_PRVREG, ILL_COPROC, ILL_BADSTK);
     constants!(signal::info, general: FPE_INTDIV, FPE_INTOVF, FPE_FLTDIV, FPE_FLTOVF, FPE_FLTUND, FPE_FLTRES, FPE_FLTINV, FPE_FLTSUB);
     constants!(signal::info, general: SEGV_MAPERR, SEGV_ACCERR, SEGV_BNDERR, SEGV_PKUERR);

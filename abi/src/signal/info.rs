@@ -14,6 +14,10 @@ pub const SI_MESGQ: i32 = -3;
 pub const SI_ASYNCIO: i32 = -4;
 pub const SI_SIGIO: i32 = -5;
 pub const SI_TKILL: i32 = -6;
+/// A thread's exec ended the others.
+pub const SI_DETHREAD: i32 = -7;
+/// A name has been looked up.
+pub const SI_ASYNCNL: i32 = -60;
 // Causes of SIGILL.
 pub const ILL_ILLOPC: i32 = 1;
 pub const ILL_ILLOPN: i32 = 2;

@@ -88,7 +88,14 @@ impl Context<'_> {
     }
 
     /// truncate(2): EISDIR, EINVAL for what is no regular file, EACCES, EROFS, ETXTBSY for a program that runs.
-    pub fn truncate(&self, path: &Path, size: i64) -> Result<(), Errno> {
+    ///
+    /// `limit` says whether it may become as long, once everything else has been asked.
+    pub fn truncate(
+        &self,
+        path: &Path,
+        size: i64,
+        limit: impl FnOnce() -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         let size = u64::try_from(size).map_err(|_| Errno::EINVAL)?;
         let inode = path.inode();
         let file = inode.ownership();
@@ -102,7 +109,7 @@ impl Context<'_> {
         if let Some(writers) = inode.writers() {
             writers.begin_writing()?;
         }
-        let result = inode.truncate(size);
+        let result = limit().and_then(|()| inode.truncate(size));
         if let Some(writers) = inode.writers() {
             writers.end_writing();
         }

@@ -33,6 +33,21 @@ impl OpenHow {
     /// Opens what is there for reading.
     pub const READ: Self = Self { flags: OpenFlags::empty(), mode: 0, resolve: ResolveFlags::empty() };
 
+    /// EINVAL for flags that contradict each other: said before a path is looked at.
+    pub fn check(&self) -> Result<(), Errno> {
+        const TMPFILE_BIT: OpenFlags = OpenFlags::TMPFILE.difference(OpenFlags::DIRECTORY);
+        if self.flags.contains(OpenFlags::PATH) {
+            return Ok(());
+        }
+        let is_tmpfile = self.flags.intersects(TMPFILE_BIT);
+        let writes = self.flags.bits() & abi::fcntl::O_ACCMODE != 0;
+        let contradicts = is_tmpfile && (!self.is_tmpfile() || !writes);
+        if contradicts || self.creates() && self.flags.contains(OpenFlags::DIRECTORY) {
+            return Err(Errno::EINVAL);
+        }
+        Ok(())
+    }
+
     fn creates(&self) -> bool {
         self.flags.contains(OpenFlags::CREAT)
     }
@@ -59,15 +74,9 @@ impl OpenHow {
 impl Context<'_> {
     /// Opens the file at `path` from `start` (the working directory without one), making it when it is asked to and is not there.
     pub fn open(&self, start: Option<&Path>, path: &[u8], mut how: OpenHow) -> Result<Arc<OpenFile>, Errno> {
-        const TMPFILE_BIT: OpenFlags = OpenFlags::TMPFILE.difference(OpenFlags::DIRECTORY);
+        how.check()?;
         if how.flags.contains(OpenFlags::PATH) {
             how.flags &= OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
-        } else {
-            let is_tmpfile = how.flags.intersects(TMPFILE_BIT);
-            let contradicts = is_tmpfile && (!how.is_tmpfile() || !how.flags.can_write());
-            if contradicts || how.creates() && how.flags.contains(OpenFlags::DIRECTORY) {
-                return Err(Errno::EINVAL);
-            }
         }
         if how.creates() {
             return self.open_or_create(start, path, &how);
@@ -96,7 +105,8 @@ impl Context<'_> {
         let is_exclusive = how.flags.contains(OpenFlags::EXCL);
         loop {
             if walker.last() != Last::Name || walker.has_trailing_slash() {
-                return Err(if is_exclusive && walker.find_last().is_ok() {
+                let is_dots = walker.last() != Last::Name;
+                return Err(if is_exclusive && is_dots && walker.find_last().is_ok() {
                     Errno::EEXIST
                 } else {
                     Errno::EISDIR

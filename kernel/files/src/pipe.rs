@@ -244,13 +244,13 @@ impl Pipe {
     /// Changes how much the pipe holds (F_SETPIPE_SZ), rounded up to a power of two of pages: EBUSY below what is in it,
     /// EPERM above [`SIZE_MAX_BYTES`] unless `may_exceed`. Returns the new size.
     pub fn resize(&self, bytes: usize, may_exceed: bool) -> Result<usize, Errno> {
+        if bytes > 1 << 31 {
+            return Err(Errno::EINVAL);
+        }
         let pages = bytes.div_ceil(PAGE_SIZE).max(1).checked_next_power_of_two().ok_or(Errno::EINVAL)?;
         let places = self.places.load(Ordering::Acquire) as usize;
         if pages > places && pages * PAGE_SIZE > SIZE_MAX_BYTES && !may_exceed {
             return Err(Errno::EPERM);
-        }
-        if pages > 1 << 31 >> machine::address::PAGE_SHIFT {
-            return Err(Errno::EINVAL);
         }
         let mut ring = self.ring.lock();
         ring.resize(pages)?;

@@ -36,6 +36,11 @@ fn lock_both<'a>(old: &'a Arc<Dentry>, new: &'a Arc<Dentry>) -> Result<Both<'a>,
 }
 
 impl Context<'_> {
+    /// The errors of the way to the folder that a name is in.
+    pub fn check_way(&self, start: Option<&Path>, path: &[u8]) -> Result<(), Errno> {
+        Walker::new(*self, start, path, ResolveFlags::empty()).map(drop)
+    }
+
     /// renameat2(2): EXDEV across mounts, EINVAL for a directory into itself and for flags that exclude one another, EBUSY
     /// for `.`, `..` and mount points.
     pub fn rename(

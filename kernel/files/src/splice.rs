@@ -179,21 +179,29 @@ pub fn copy(
     if to.file().as_pipe().is_some_and(|end| !end.pipe().has_readers()) {
         return Err(Errno::EPIPE);
     }
+    let has_position = from.file().positioning().has_position();
+    if len == 0 && !has_position && to.file().as_pipe().is_none() {
+        return Err(Errno::EINVAL);
+    }
     if len > 0 {
-        check_splice(from, to)?;
+        if !from.file().abilities().splices_from || !has_position && !to.file().abilities().splices_to {
+            return Err(Errno::EINVAL);
+        }
         // Linux puts a pipe between the two, unless `to` is one: then a source without positions could lose bytes in it.
         let is_stream = from.file().positioning() == Positioning::Stream;
         if from.file().as_pipe().is_some() || is_stream && to.file().as_pipe().is_none() {
             return Err(Errno::EINVAL);
         }
     }
-    let has_position = from.file().positioning().has_position();
     let mut done = 0;
     while done < len {
         // Reading at an offset leaves the file's position to be moved by what could be written.
         let mut start = from_offset.or_else(|| has_position.then(|| from.position()));
         let mut page = FrameSink::new(len - done)?;
         let step = read(from, &mut page, &mut start).and_then(|count| {
+            if count > 0 && !to.file().abilities().splices_to {
+                return Err(Errno::EINVAL);
+            }
             let mut source = FrameSource { frame: &page.frame, start: 0, left: count };
             while source.left > 0 {
                 match source.write_to(to, to_offset, limit) {
@@ -253,7 +261,6 @@ pub fn splice(
     if from_offset.is_some() && !has_offsets(from) || to_offset.is_some() && !has_offsets(to) {
         return Err(Errno::EINVAL);
     }
-    check_splice(from, to)?;
     match (from_pipe, to_pipe) {
         (None, None) => Err(Errno::EINVAL),
         (Some(from_end), Some(to_end)) => {
@@ -264,6 +271,7 @@ pub fn splice(
             if to.flags().contains(abi::fcntl::OpenFlags::APPEND) {
                 return Err(Errno::EINVAL);
             }
+            check_splice(from, to)?;
             let patient = !is_nonblocking && !from.is_nonblocking();
             pipe_to_file(from_end.pipe(), to, to_offset, len, patient, limit)
         }
@@ -324,7 +332,10 @@ fn file_to_pipe(
 ) -> Result<usize, Errno> {
     let mut done = 0;
     while done < len {
-        let room = pipe.wait_for_place(patient && done == 0);
+        let room = pipe.wait_for_place(patient && done == 0).and_then(|()| {
+            // That the bytes can go on this way is asked once there is a place for them.
+            if from.file().abilities().splices_from { Ok(()) } else { Err(Errno::EINVAL) }
+        });
         let step = room.and_then(|()| FrameSink::new(len - done)).and_then(|mut page| {
             let count = read(from, &mut page, from_offset)?;
             Ok((page.frame, count))

@@ -179,30 +179,27 @@ impl Ring {
             && let Some(last) = self.buffers.back_mut()
             && last.room() >= odd
         {
-            let copied = from.read_frame(&last.frame, last.start + last.len, odd)?;
-            last.len += copied;
-            done = copied;
-            if copied < odd {
-                return Ok(done);
+            // A page is filled as far as it was meant to be, or the write ends before it.
+            if from.read_frame(&last.frame, last.start + last.len, odd)? < odd {
+                return Err(Errno::EFAULT);
             }
+            last.len += odd;
+            done = odd;
         }
         const { assert!(PIPE_BUF <= PAGE_SIZE, "a write of PIPE_BUF bytes takes one place at most") };
         while from.remaining() > 0 && self.buffers.len() < self.places {
             let result = self.take_frame().and_then(|frame| {
                 self.buffers.try_grow(1)?;
                 let wanted = from.remaining().min(PAGE_SIZE);
-                let len = from.read_frame(&frame, 0, wanted)?;
-                Ok((Buffer { frame, start: 0, len, can_grow: true, is_packet }, len == wanted))
+                if from.read_frame(&frame, 0, wanted)? < wanted {
+                    return Err(Errno::EFAULT);
+                }
+                Ok(Buffer { frame, start: 0, len: wanted, can_grow: true, is_packet })
             });
             match result {
-                Ok((buffer, is_whole)) => {
+                Ok(buffer) => {
                     done += buffer.len;
-                    if buffer.len > 0 {
-                        self.buffers.push_back(buffer);
-                    }
-                    if !is_whole {
-                        break;
-                    }
+                    self.buffers.push_back(buffer);
                 }
                 Err(error) if done == 0 => return Err(error),
                 Err(_) => break,

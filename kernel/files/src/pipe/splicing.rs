@@ -113,10 +113,9 @@ impl Pipe {
         if Arc::ptr_eq(self, to) {
             return Err(Errno::EINVAL);
         }
-        to.wait_for_place(patient)?;
         while self.is_empty() {
             if !self.has_writers() {
-                return Ok(0);
+                break;
             }
             if !patient {
                 return Err(Errno::EAGAIN);
@@ -124,6 +123,7 @@ impl Pipe {
             let ready = || (!self.is_empty() || !self.has_writers()).then_some(());
             self.ready_to_read.wait_until(Wait::INTERRUPTIBLE, ready).map_err(|_| Errno::EINTR)?;
         }
+        to.wait_for_place(patient)?;
         let mut done = 0;
         let mut index = 0;
         while done < len && !to.is_full() {

@@ -101,8 +101,12 @@ pub fn nanosleep(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// clock_nanosleep(2).
 pub fn clock_nanosleep(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let (id, flags) = (arguments.int(0), arguments.unsigned(1));
+    if id < 0 {
+        // A clock of a process or thread is looked for after the time has been read.
+        user::read_value::<Timespec>(arguments.address(2))?;
+    }
     let kind = Kind::new(id)?;
-    if id == CLOCK_THREAD_CPUTIME_ID {
+    if id == CLOCK_THREAD_CPUTIME_ID || !Kind::has_timers(id) {
         return Err(Errno::EOPNOTSUPP);
     }
     if matches!(kind, Kind::Thread(0)) {

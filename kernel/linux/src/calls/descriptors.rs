@@ -118,6 +118,10 @@ pub fn fcntl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             if flags.contains(OpenFlags::DIRECT) && !file.file().abilities().direct {
                 return Err(Errno::EINVAL);
             }
+            let is_new = flags.contains(OpenFlags::NOATIME) && !file.flags().contains(OpenFlags::NOATIME);
+            if is_new && !caller.credentials.is_owner(file.inode().ownership()) {
+                return Err(Errno::EPERM);
+            }
             file.set_flags(flags);
             Ok(0)
         }
@@ -235,6 +239,10 @@ fn set_lock(caller: &Caller, file: &OpenFile, command: u32, address: UserAddress
 /// flock(2).
 pub fn flock(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let operation = arguments.unsigned(1);
+    if operation & LOCK_MAND != 0 {
+        // Mandatory locks are gone from Linux, which says so and goes on.
+        return Ok(0);
+    }
     let may_wait = operation & LOCK_NB == 0;
     if !matches!(operation & !LOCK_NB, LOCK_SH | LOCK_EX | LOCK_UN) {
         return Err(Errno::EINVAL);

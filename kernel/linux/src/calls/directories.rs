@@ -6,6 +6,7 @@ use abi::Errno;
 use abi::capability::CAP_SYS_CHROOT;
 use abi::directory::{DIRENT64_NAME_OFFSET, Dirent64Head, dirent64_length};
 use abi::fcntl::{AT_FDCWD, AtFlags, RenameFlags};
+use abi::stat::{S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFMT, S_IFREG, S_IFSOCK};
 use files::credentials::Access;
 use files::{Kind, Lookup, Path};
 use machine::address::UserAddress;
@@ -39,6 +40,11 @@ pub fn mkdirat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 }
 
 fn make_node(caller: &Caller, directory: i32, address: UserAddress, mode: u32, device: u32) -> Outcome {
+    match mode & S_IFMT {
+        0 | S_IFREG | S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK => {}
+        S_IFDIR => return Err(Errno::EPERM),
+        _ => return Err(Errno::EINVAL),
+    }
     let path = path(address)?;
     let start = start(caller, directory, &path)?;
     with_context(caller, |context| context.make_node(start.as_ref(), &path, mode, u64::from(device)))?;
@@ -76,13 +82,14 @@ pub fn symlinkat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 fn make_link(caller: &Caller, old: (i32, UserAddress), new: (i32, UserAddress), flags: u32) -> Outcome {
     let allowed = AtFlags::SYMLINK_FOLLOW | AtFlags::EMPTY_PATH;
     let flags = AtFlags::from_bits(flags).filter(|flags| allowed.contains(*flags)).ok_or(Errno::EINVAL)?;
-    let (old_path, new_path) = (path(old.1)?, path(new.1)?);
+    let old_path = path(old.1)?;
     let how = Lookup {
         follow: flags.contains(AtFlags::SYMLINK_FOLLOW),
         allow_empty: flags.contains(AtFlags::EMPTY_PATH),
         ..Lookup::NO_FOLLOW
     };
     let old = look_up(caller, old.0, &old_path, how)?;
+    let new_path = path(new.1)?;
     let start = start(caller, new.0, &new_path)?;
     with_context(caller, |context| context.link(&old, start.as_ref(), &new_path))?;
     Ok(0)
@@ -102,9 +109,22 @@ pub fn linkat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 fn move_name(caller: &Caller, old: (i32, UserAddress), new: (i32, UserAddress), flags: u32) -> Outcome {
     let flags = RenameFlags::from_bits(flags).ok_or(Errno::EINVAL)?;
-    let (old_path, new_path) = (path(old.1)?, path(new.1)?);
+    if flags.contains(RenameFlags::EXCHANGE)
+        && flags.intersects(RenameFlags::NOREPLACE | RenameFlags::WHITEOUT)
+    {
+        return Err(Errno::EINVAL);
+    }
+    let old_path = path(old.1)?;
     let old_start = start(caller, old.0, &old_path)?;
-    let new_start = start(caller, new.0, &new_path)?;
+    let new_place = path(new.1).and_then(|path| Ok((start(caller, new.0, &path)?, path)));
+    let (new_start, new_path) = match new_place {
+        Ok(place) => place,
+        Err(error) => {
+            // What is wrong with the way to the old name is said first.
+            with_context(caller, |context| context.check_way(old_start.as_ref(), &old_path))?;
+            return Err(error);
+        }
+    };
     with_context(caller, |context| {
         context.rename((old_start.as_ref(), &old_path), (new_start.as_ref(), &new_path), flags)
     })?;

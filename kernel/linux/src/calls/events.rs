@@ -46,8 +46,11 @@ pub fn timerfd_create(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// timerfd_settime(2).
 pub fn timerfd_settime(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let flags = TimerfdSetFlags::from_bits(arguments.unsigned(1)).ok_or(Errno::EINVAL)?;
     let new: Itimerspec = user::read_value(arguments.address(2))?;
+    let flags = TimerfdSetFlags::from_bits(arguments.unsigned(1)).ok_or(Errno::EINVAL)?;
+    if new.it_value.to_nanoseconds().is_none() || new.it_interval.to_nanoseconds().is_none() {
+        return Err(Errno::EINVAL);
+    }
     let file = caller.descriptors.get_usable(arguments.int(0))?;
     let old = files::timerfd::set(&file, flags, &new)?;
     write_optional(arguments.optional(3), &old)?;

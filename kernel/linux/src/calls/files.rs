@@ -52,6 +52,7 @@ pub fn look_up(caller: &Caller, descriptor: i32, path: &[u8], how: Lookup) -> Re
 }
 
 fn open_path(caller: &Caller, directory: i32, address: UserAddress, how: OpenHow) -> Outcome {
+    how.check()?;
     let path = path(address)?;
     if path.is_empty() {
         return Err(Errno::ENOENT);
@@ -94,6 +95,10 @@ pub fn openat2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         read_extensible(arguments.address(2), arguments.size(3), size_of::<abi::fcntl::OpenHow>())?;
     let flags = u32::try_from(how.flags).ok().and_then(OpenFlags::from_bits).ok_or(Errno::EINVAL)?;
     let resolve = ResolveFlags::from_bits(how.resolve).ok_or(Errno::EINVAL)?;
+    let with_path = OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW | OpenFlags::CLOEXEC;
+    if flags.contains(OpenFlags::PATH) && !with_path.contains(flags) {
+        return Err(Errno::EINVAL);
+    }
     let makes = flags.contains(OpenFlags::CREAT) || flags.contains(OpenFlags::TMPFILE);
     if how.mode & !0o7777 != 0 || how.mode != 0 && !makes {
         return Err(Errno::EINVAL);
@@ -136,8 +141,8 @@ pub fn truncate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EINVAL);
     }
     let found = look_up(caller, AT_FDCWD, &path(arguments.address(0))?, Lookup::FOLLOW)?;
-    check_size(caller, &found.inode().metadata(), arguments.word(1))?;
-    with_context(caller, |context| context.truncate(&found, arguments.long(1)))?;
+    let limit = || check_size(caller, &found.inode().metadata(), arguments.word(1));
+    with_context(caller, |context| context.truncate(&found, arguments.long(1), limit))?;
     Ok(0)
 }
 
@@ -162,7 +167,17 @@ pub fn fallocate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EINVAL);
     }
     let how = FallocateFlags::from_bits(arguments.unsigned(1)).ok_or(Errno::EOPNOTSUPP)?;
-    if file.flags().can_write() && !how.contains(FallocateFlags::PUNCH_HOLE) {
+    let keeps_size = how.contains(FallocateFlags::KEEP_SIZE);
+    let is_known = match how - FallocateFlags::KEEP_SIZE {
+        FallocateFlags::PUNCH_HOLE => keeps_size,
+        FallocateFlags::COLLAPSE_RANGE | FallocateFlags::INSERT_RANGE => !keeps_size,
+        one => one.is_empty() || one == FallocateFlags::ZERO_RANGE || one == FallocateFlags::UNSHARE_RANGE,
+    };
+    if !is_known {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    let makes_longer = (how - FallocateFlags::KEEP_SIZE).is_empty();
+    if file.flags().can_write() && makes_longer {
         check_size(caller, &file.metadata(), arguments.word(2).saturating_add(arguments.word(3)))?;
     }
     file.allocate(how, arguments.long(2), arguments.long(3))?;
@@ -234,5 +249,6 @@ pub fn readahead(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if !file.flags().can_read() {
         return Err(Errno::EBADF);
     }
-    if file.metadata().is_regular() { Ok(0) } else { Err(Errno::EINVAL) }
+    let is_wrong = arguments.long(2) < 0 || !file.metadata().is_regular();
+    if is_wrong { Err(Errno::EINVAL) } else { Ok(0) }
 }

@@ -25,7 +25,12 @@ pub fn futex(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let word = arguments.address(0);
     let value = arguments.unsigned(2);
     let uses_wall_clock = operation & FUTEX_CLOCK_REALTIME != 0;
-    if uses_wall_clock && !matches!(command, FUTEX_WAIT | FUTEX_WAIT_BITSET) {
+    if command == FUTEX_WAIT {
+        // The timeout is looked at before what may go with it.
+        let timeout: Option<Timespec> = read_optional(arguments.optional(3))?;
+        timeout.map(|timeout| timeout.to_nanoseconds().ok_or(Errno::EINVAL)).transpose()?;
+    }
+    if uses_wall_clock && command != FUTEX_WAIT_BITSET {
         return Err(Errno::ENOSYS);
     }
     match command {
@@ -183,10 +188,11 @@ fn wake_op(caller: &Caller, arguments: &Arguments, is_private: bool) -> Outcome 
     let (first, second) = (arguments.address(0), arguments.address(4));
     let first_key = key(&caller.space, first, is_private)?;
     let second_key = key(&caller.space, second, is_private)?;
-    if operation.apply(0).is_none() || operation.holds(0).is_none() {
+    if operation.apply(0).is_none() {
         return Err(Errno::ENOSYS);
     }
     let old = user::update_u32(second, |old| operation.apply(old))?;
+    operation.holds(old).ok_or(Errno::ENOSYS)?;
     let most = |index| usize::try_from(arguments.int(index)).unwrap_or(0).max(1);
     let mut woken = futex::wake(first_key, most(2), FUTEX_BITSET_MATCH_ANY);
     if operation.holds(old) == Some(true) {

@@ -40,7 +40,8 @@ tell! {
 
 fn take_on(caller: &mut Caller, new: Result<Credentials, Errno>) -> Outcome {
     let new = new?;
-    if new.euid != caller.credentials.euid || new.egid != caller.credentials.egid {
+    let ids = |who: &Credentials| [who.euid, who.egid, who.fsuid, who.fsgid];
+    if ids(&new) != ids(&caller.credentials) {
         // A program whose privileges have changed is not to be looked into (prctl(2), PR_SET_DUMPABLE).
         caller.process.dumpable.store(0, machine::sync::atomic::Ordering::Relaxed);
         caller.process.parent_death_signal.store(0, machine::sync::atomic::Ordering::Relaxed);
@@ -144,7 +145,9 @@ pub fn getgroups(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if groups.len() > room {
         return Err(Errno::EINVAL);
     }
-    user::write_bytes(arguments.address(1), groups.as_bytes())?;
+    if !groups.is_empty() {
+        user::write_bytes(arguments.address(1), groups.as_bytes())?;
+    }
     Ok(groups.len())
 }
 
@@ -156,6 +159,9 @@ pub fn setgroups(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let count =
         usize::try_from(arguments.int(0)).ok().filter(|&count| count <= GROUPS_MAX).ok_or(Errno::EINVAL)?;
     let groups: alloc::vec::Vec<u32> = user::read_array(arguments.address(1), count)?;
+    if groups.contains(&identity::KEEP) {
+        return Err(Errno::EINVAL);
+    }
     let new = identity::set_supplementary(&caller.credentials, &groups);
     take_on(caller, new)
 }

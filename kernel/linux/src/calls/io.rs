@@ -7,6 +7,7 @@ use abi::fcntl::{Iovec, ReadWriteFlags, UIO_MAXIOV};
 use abi::resource::{RLIM_INFINITY, RLIMIT_FSIZE};
 use abi::signal::Signal;
 use abi::signal::info::{SI_USER, SigInfo};
+use abi::socket::SOCK_STREAM;
 use files::{Metadata, OpenFile, Seek};
 use machine::address::{USER_END, UserAddress};
 use machine::heap::Grow;
@@ -36,11 +37,12 @@ pub fn segments(address: UserAddress, count: u32) -> Result<Vec<(UserAddress, us
     let mut ranges = Vec::new();
     ranges.try_grow_exact(count)?;
     let mut left = MAX_TRANSFER;
+    // All lengths are looked at before any address is.
+    if vector.iter().any(|segment| (segment.iov_len as isize) < 0) {
+        return Err(Errno::EINVAL);
+    }
     for segment in &vector {
         let (base, len) = (UserAddress(segment.iov_base as usize), segment.iov_len as usize);
-        if (len as isize) < 0 {
-            return Err(Errno::EINVAL);
-        }
         if !base.is_user_range(len.min(USER_END)) {
             return Err(Errno::EFAULT);
         }
@@ -51,12 +53,13 @@ pub fn segments(address: UserAddress, count: u32) -> Result<Vec<(UserAddress, us
     Ok(ranges)
 }
 
-/// What every write does with its result: bytes are counted; a pipe or socket that nobody reads is SIGPIPE as well as an error, a file
+/// What every write does with its result: bytes are counted; a pipe or stream that nobody reads is SIGPIPE as well as an error, a file
 /// that would become too long SIGXFSZ.
-pub fn finish_write(caller: &Caller, outcome: Outcome) -> Outcome {
+pub fn finish_write(caller: &Caller, file: &OpenFile, outcome: Outcome) -> Outcome {
+    let is_stream = || file.file().as_socket().is_none_or(|socket| socket.kind() == SOCK_STREAM as i32);
     match outcome {
         Ok(written) => caller.process.account.note_write(written),
-        Err(Errno::EPIPE) => {
+        Err(Errno::EPIPE) if is_stream() => {
             let info = SigInfo::sent(Signal::SIGPIPE, SI_USER, caller.process.pid(), caller.credentials.uid);
             send::to_task(&caller.task, Signal::SIGPIPE, info)?;
         }
@@ -76,7 +79,8 @@ pub fn finish_read(caller: &Caller, outcome: Outcome) -> Outcome {
 
 /// read(2).
 pub fn read(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let file = caller.descriptors.get(arguments.int(0))?;
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    check_reads(&file)?;
     let len = buffer(arguments.address(1), arguments.size(2))?;
     let mut sink = UserSink::new(arguments.address(1), len)?;
     finish_read(caller, file.read(&mut sink))
@@ -84,11 +88,12 @@ pub fn read(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// write(2).
 pub fn write(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let file = caller.descriptors.get(arguments.int(0))?;
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    check_writes(&file)?;
     let len = buffer(arguments.address(1), arguments.size(2))?;
     let mut source = UserSource::new(arguments.address(1), len)?;
     let outcome = write_limited(caller, &file, &mut source, None);
-    finish_write(caller, outcome)
+    finish_write(caller, &file, outcome)
 }
 
 /// The longest file that the caller may make (RLIMIT_FSIZE).
@@ -99,7 +104,8 @@ pub fn size_limit(caller: &Caller) -> Option<u64> {
 
 /// SIGXFSZ: a file would have become too long.
 pub fn tell_too_long(caller: &Caller) -> Result<(), Errno> {
-    send::to_task(&caller.task, Signal::SIGXFSZ, SigInfo::kernel(Signal::SIGXFSZ))
+    let info = SigInfo::sent(Signal::SIGXFSZ, SI_USER, caller.process.pid(), caller.credentials.uid);
+    send::to_task(&caller.task, Signal::SIGXFSZ, info)
 }
 
 /// A file that is to become `size` bytes long: EFBIG and SIGXFSZ where the caller may not make it as long.
@@ -123,21 +129,38 @@ fn write_limited(caller: &Caller, file: &OpenFile, source: &mut dyn Source, at: 
     }
 }
 
+/// EBADF where the file was not opened to be read, EINVAL where it is of a kind that never is.
+fn check_reads(file: &OpenFile) -> Result<(), Errno> {
+    match (file.flags().can_read(), file.file().abilities().reads) {
+        (false, _) => Err(Errno::EBADF),
+        (true, false) => Err(Errno::EINVAL),
+        (true, true) => Ok(()),
+    }
+}
+
+/// The same for writing.
+fn check_writes(file: &OpenFile) -> Result<(), Errno> {
+    match (file.flags().can_write(), file.file().abilities().writes) {
+        (false, _) => Err(Errno::EBADF),
+        (true, false) => Err(Errno::EINVAL),
+        (true, true) => Ok(()),
+    }
+}
+
 /// Reads into segments, at the position or at an offset. No bytes at all is asked of no file.
-fn read_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>) -> Outcome {
+fn read_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>, flags: u32) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
     if at.is_some() {
         file.check_offsets()?;
     }
-    if !file.flags().can_read() {
-        return Err(Errno::EBADF);
-    }
-    if !file.file().abilities().reads {
-        return Err(Errno::EINVAL);
-    }
+    check_reads(&file)?;
     let mut sink = UserSink::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
     if sink.remaining() == 0 {
         return Ok(0);
+    }
+    let flags = checked_flags(flags)?;
+    if !(flags - HINTS).is_empty() && file.path().dentry.is_directory() {
+        return Err(Errno::EOPNOTSUPP);
     }
     let outcome = match at {
         Some(at) => file.read_at(&mut sink, at),
@@ -147,39 +170,41 @@ fn read_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>) -> Outco
 }
 
 /// Writes from segments, at the position or at an offset. No bytes at all is asked of no file.
-fn write_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>) -> Outcome {
+fn write_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>, flags: u32) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
     if at.is_some() {
         file.check_write_offsets()?;
     }
-    if !file.flags().can_write() {
-        return Err(Errno::EBADF);
-    }
-    if !file.file().abilities().writes {
-        return Err(Errno::EINVAL);
-    }
+    check_writes(&file)?;
     let mut source = UserSource::vector(segments(arguments.address(1), arguments.unsigned(2))?)?;
     if source.remaining() == 0 {
         return Ok(0);
     }
+    let flags = checked_flags(flags)?;
     let outcome = write_limited(caller, &file, &mut source, at);
-    finish_write(caller, outcome)
+    let written = finish_write(caller, &file, outcome)?;
+    if flags.intersects(SYNCHRONOUS) && file.metadata().is_regular() {
+        file.sync(!flags.contains(ReadWriteFlags::SYNC))?;
+    }
+    Ok(written)
 }
 
 /// readv(2).
 pub fn readv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    read_vector(caller, arguments, None)
+    read_vector(caller, arguments, None, 0)
 }
 
 /// writev(2).
 pub fn writev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    write_vector(caller, arguments, None)
+    write_vector(caller, arguments, None, 0)
 }
 
 /// pread64(2).
 pub fn pread(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let offset = checked_offset(arguments.long(3))?;
-    let file = caller.descriptors.get(arguments.int(0))?;
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    file.check_offsets()?;
+    check_reads(&file)?;
     let len = buffer(arguments.address(1), arguments.size(2))?;
     let mut sink = UserSink::new(arguments.address(1), len)?;
     finish_read(caller, file.read_at(&mut sink, offset))
@@ -188,11 +213,13 @@ pub fn pread(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// pwrite64(2).
 pub fn pwrite(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let offset = checked_offset(arguments.long(3))?;
-    let file = caller.descriptors.get(arguments.int(0))?;
+    let file = caller.descriptors.get_usable(arguments.int(0))?;
+    file.check_write_offsets()?;
+    check_writes(&file)?;
     let len = buffer(arguments.address(1), arguments.size(2))?;
     let mut source = UserSource::new(arguments.address(1), len)?;
     let outcome = write_limited(caller, &file, &mut source, Some(offset));
-    finish_write(caller, outcome)
+    finish_write(caller, &file, outcome)
 }
 
 fn checked_offset(offset: i64) -> Result<i64, Errno> {
@@ -201,12 +228,12 @@ fn checked_offset(offset: i64) -> Result<i64, Errno> {
 
 /// preadv(2).
 pub fn preadv(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    read_vector(caller, arguments, Some(checked_offset(arguments.long(3))?))
+    read_vector(caller, arguments, Some(checked_offset(arguments.long(3))?), 0)
 }
 
 /// pwritev(2).
 pub fn pwritev(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    write_vector(caller, arguments, Some(checked_offset(arguments.long(3))?))
+    write_vector(caller, arguments, Some(checked_offset(arguments.long(3))?), 0)
 }
 
 /// Flags of preadv2 and pwritev2 that are hints, and may be passed over.
@@ -214,47 +241,28 @@ const HINTS: ReadWriteFlags = ReadWriteFlags::HIPRI;
 /// Flags that ask for what the file does after the write.
 const SYNCHRONOUS: ReadWriteFlags = ReadWriteFlags::DSYNC.union(ReadWriteFlags::SYNC);
 
-/// The offset and the flags of preadv2 and pwritev2: an offset of -1 is the position of the file. EOPNOTSUPP for flags that
-/// there are not, once it is known that there is a file with such an offset.
-fn position_and_flags(
-    caller: &Caller,
-    arguments: &Arguments,
-    writes: bool,
-) -> Result<(Option<i64>, ReadWriteFlags), Errno> {
-    let at = match arguments.long(3) {
-        -1 => None,
-        offset => Some(checked_offset(offset)?),
-    };
-    let flags = ReadWriteFlags::from_bits(arguments.unsigned(5));
-    match flags.filter(|flags| (HINTS | SYNCHRONOUS).contains(*flags)) {
-        Some(flags) => Ok((at, flags)),
-        None => {
-            let file = caller.descriptors.get_usable(arguments.int(0))?;
-            match at {
-                Some(_) if writes => file.check_write_offsets()?,
-                Some(_) => file.check_offsets()?,
-                None => {}
-            }
-            let may = if writes { file.flags().can_write() } else { file.flags().can_read() };
-            Err(if may { Errno::EOPNOTSUPP } else { Errno::EBADF })
-        }
-    }
+/// The offset of preadv2 and pwritev2: -1 is the position of the file.
+fn offset_or_position(offset: i64) -> Result<Option<i64>, Errno> {
+    if offset == -1 { Ok(None) } else { checked_offset(offset).map(Some) }
+}
+
+/// The flags of preadv2 and pwritev2, asked for once there is something to move: EOPNOTSUPP for those that there are not.
+fn checked_flags(flags: u32) -> Result<ReadWriteFlags, Errno> {
+    ReadWriteFlags::from_bits(flags)
+        .filter(|flags| (HINTS | SYNCHRONOUS).contains(*flags))
+        .ok_or(Errno::EOPNOTSUPP)
 }
 
 /// preadv2(2).
 pub fn preadv2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let (at, _) = position_and_flags(caller, arguments, false)?;
-    read_vector(caller, arguments, at)
+    let at = offset_or_position(arguments.long(3))?;
+    read_vector(caller, arguments, at, arguments.unsigned(5))
 }
 
 /// pwritev2(2).
 pub fn pwritev2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let (at, flags) = position_and_flags(caller, arguments, true)?;
-    let written = write_vector(caller, arguments, at)?;
-    if flags.intersects(SYNCHRONOUS) {
-        caller.descriptors.get(arguments.int(0))?.sync(!flags.contains(ReadWriteFlags::SYNC))?;
-    }
-    Ok(written)
+    let at = offset_or_position(arguments.long(3))?;
+    write_vector(caller, arguments, at, arguments.unsigned(5))
 }
 
 /// lseek(2).

@@ -9,7 +9,7 @@ use machine::clock;
 use machine::frame::{self, Owner};
 use machine::heap::{Grow, try_format};
 use machine::sync::atomic::{AtomicU64, Ordering};
-use memory::user;
+use memory::{Sink, user};
 
 use super::Arguments;
 use crate::process::Caller;
@@ -92,6 +92,9 @@ pub fn getrandom(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EINVAL);
     }
     let len = arguments.size(1).min(super::arguments::MAX_TRANSFER);
+    if !arguments.address(0).is_user_range(len) {
+        return Err(Errno::EFAULT);
+    }
     if !flags.contains(GetrandomFlags::INSECURE) && !files::device::is_seeded() {
         if flags.contains(GetrandomFlags::NONBLOCK) {
             return Err(Errno::EAGAIN);
@@ -104,10 +107,15 @@ pub fn getrandom(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         let part = chunk.get_mut(..(len - done).min(RANDOM_CHUNK)).unwrap_or_default();
         crate::random::fill(part);
         let to = UserAddress(arguments.address(0).0.wrapping_add(done));
-        if let Err(error) = user::write_bytes(to, part) {
-            return if done > 0 { Ok(done) } else { Err(error) };
+        let mut sink = user::UserSink::new(to, part.len())?;
+        while sink.remaining() > 0 {
+            let start = part.len() - sink.remaining();
+            match sink.write(part.get(start..).unwrap_or_default()) {
+                Ok(written) if written > 0 => done += written,
+                Ok(_) => return if done > 0 { Ok(done) } else { Err(Errno::EFAULT) },
+                Err(error) => return if done > 0 { Ok(done) } else { Err(error) },
+            }
         }
-        done += part.len();
         if done >= RANDOM_CHUNK && caller.has_deliverable() {
             break;
         }

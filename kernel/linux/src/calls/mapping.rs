@@ -5,7 +5,7 @@ use abi::fcntl::OpenFlags;
 use abi::mman::{MAP_TYPE, MLOCK_ONFAULT, MapFlags, MlockallFlags, MremapFlags, MsyncFlags, ProtFlags};
 use abi::system::Personality;
 use alloc::sync::Arc;
-use machine::address::{UserAddress, page_ceil};
+use machine::address::{PAGE_SIZE, USER_END, UserAddress, page_ceil};
 use machine::heap::Allowance;
 use machine::sync::atomic::Ordering;
 use memory::{Backing, MapKind, MappedFile, Protection, user};
@@ -51,17 +51,38 @@ fn file_backing(
     Ok(Backing::Object { object: file.object()?, offset_bytes: offset, file: Some(mapped), may_write })
 }
 
+/// What is asked of a mapping's place before the file is: EINVAL for no length, or a fixed place that is none; ENOMEM for more than there
+/// is room for; EOVERFLOW for pages that no file has.
+fn check_place(at: UserAddress, len: usize, offset: u64, flags: MapFlags) -> Result<(), Errno> {
+    if len == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let len = page_ceil(len).ok_or(Errno::ENOMEM)?;
+    let is_fixed = flags.intersects(MapFlags::FIXED | MapFlags::FIXED_NOREPLACE);
+    if len > USER_END || is_fixed && at.0 > USER_END - len {
+        return Err(Errno::ENOMEM);
+    }
+    if is_fixed && !at.is_page_aligned() {
+        return Err(Errno::EINVAL);
+    }
+    if offset.checked_add(len as u64).is_none() { Err(Errno::EOVERFLOW) } else { Ok(()) }
+}
+
 /// mmap(2).
 pub fn mmap(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     const SHARED: u32 = 1;
     const PRIVATE: u32 = 2;
     const SHARED_VALIDATE: u32 = 3;
     let offset = arguments.word(5);
-    if !offset.is_multiple_of(machine::address::PAGE_SIZE as u64) {
+    if !offset.is_multiple_of(PAGE_SIZE as u64) {
         return Err(Errno::EINVAL);
     }
     let raw = arguments.unsigned(3);
     let flags = MapFlags::from_bits_retain(raw);
+    if !flags.contains(MapFlags::ANONYMOUS) {
+        caller.descriptors.get_usable(arguments.int(4))?;
+        check_place(arguments.address(0), arguments.size(1), offset, flags)?;
+    }
     let kind = match raw & MAP_TYPE {
         PRIVATE => MapKind::Private,
         SHARED => MapKind::Shared,
@@ -180,6 +201,16 @@ pub fn munlockall(caller: &mut Caller, _: &Arguments) -> Outcome {
 pub fn mincore(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let space = caller.space.clone();
     let mut to = arguments.address(2);
+    let (start, len) = (arguments.address(0), arguments.size(1));
+    if !start.is_page_aligned() {
+        return Err(Errno::EINVAL);
+    }
+    if !start.is_user_range(len) {
+        return Err(Errno::ENOMEM);
+    }
+    if !to.is_user_range(len.div_ceil(PAGE_SIZE)) {
+        return Err(Errno::EFAULT);
+    }
     space.residency(arguments.address(0), arguments.size(1), |bytes| {
         user::write_bytes(to, bytes)?;
         to = UserAddress(to.0.wrapping_add(bytes.len()));

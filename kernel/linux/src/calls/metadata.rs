@@ -224,13 +224,13 @@ pub fn utimensat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let times = match arguments.optional(2) {
         Some(address) => {
             let [accessed, modified]: [Timespec; 2] = user::read_value(address)?;
-            Some([wanted_time(&accessed)?, wanted_time(&modified)?])
+            if [accessed.tv_nsec, modified.tv_nsec] == [UTIME_OMIT; 2] {
+                return Ok(0);
+            }
+            Some([wanted_time(&accessed), wanted_time(&modified)])
         }
         None => None,
     };
-    if times.is_some_and(|times| times == [files::TimeChange::Keep; 2]) {
-        return Ok(0);
-    }
     let Some(address) = arguments.optional(1) else {
         if arguments.unsigned(3) != 0 {
             return Err(Errno::EINVAL);
@@ -239,16 +239,24 @@ pub fn utimensat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     };
     let how = lookup_flags(arguments.unsigned(3), AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)?;
     let found = look_up(caller, arguments.int(0), &path(address)?, how)?;
-    change_times(caller, &found, times)
+    change_times(caller, &found, valid(times)?)
+}
+
+/// What utimensat(2) is given for the two times, wrong or not.
+type WantedTimes = Option<[Result<files::TimeChange, Errno>; 2]>;
+
+/// The times, once the file has been found: EINVAL for those that there are not.
+fn valid(times: WantedTimes) -> Result<Option<[files::TimeChange; 2]>, Errno> {
+    times.map(|[accessed, modified]| Ok([accessed?, modified?])).transpose()
 }
 
 /// Changes the times of what a descriptor is open on: EFAULT for the working directory, which is none.
-fn change_times_of(caller: &Caller, descriptor: i32, times: Option<[files::TimeChange; 2]>) -> Outcome {
+fn change_times_of(caller: &Caller, descriptor: i32, times: WantedTimes) -> Outcome {
     if descriptor == AT_FDCWD {
         return Err(Errno::EFAULT);
     }
     let file = caller.descriptors.get_usable(descriptor)?;
-    change_times(caller, file.path(), times)
+    change_times(caller, file.path(), valid(times)?)
 }
 
 fn change_times_us(
@@ -271,7 +279,9 @@ fn change_times_us(
         }
         None => None,
     };
-    let Some(address) = address else { return change_times_of(caller, directory, times) };
+    let Some(address) = address else {
+        return change_times_of(caller, directory, times.map(|times| times.map(Ok)));
+    };
     let found = look_up(caller, directory, &path(address)?, Lookup::FOLLOW)?;
     change_times(caller, &found, times)
 }

@@ -95,6 +95,10 @@ fn poll_descriptors(
         let offset = index * size_of::<Pollfd>() + core::mem::offset_of!(Pollfd, revents);
         user::write_value(UserAddress(address.0 + offset), &entry.revents)?;
     }
+    // No entries have a place, too.
+    if !address.is_user_range(count * size_of::<Pollfd>()) {
+        return Err(Errno::EFAULT);
+    }
     Ok(ready)
 }
 
@@ -149,9 +153,14 @@ pub fn ppoll(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// The events that each of select's three sets stands for (Linux: POLLIN_SET, POLLOUT_SET, POLLEX_SET).
 const SETS: [Events; 3] = [
-    Events::IN.union(Events::RDNORM).union(Events::RDBAND).union(Events::HUP).union(Events::ERR),
-    Events::OUT.union(Events::WRNORM).union(Events::WRBAND).union(Events::ERR),
-    Events::PRI,
+    Events::IN
+        .union(Events::RDNORM)
+        .union(Events::RDBAND)
+        .union(Events::HUP)
+        .union(Events::ERR)
+        .union(Events::NVAL),
+    Events::OUT.union(Events::WRNORM).union(Events::WRBAND).union(Events::ERR).union(Events::NVAL),
+    Events::PRI.union(Events::NVAL),
 ];
 
 /// A descriptor that is in one of the sets.
@@ -181,7 +190,8 @@ fn select_descriptors(
     for descriptor in 0..count {
         let wanted = [has(&given[0], descriptor), has(&given[1], descriptor), has(&given[2], descriptor)];
         if wanted != [false; 3] {
-            caller.descriptors.get_usable(descriptor as i32)?;
+            // One that is only a place is no error, but always ready.
+            caller.descriptors.get(descriptor as i32)?;
             entries.try_grow(1)?;
             entries.push(Selected { descriptor, wanted, found: Events::empty() });
         }
@@ -274,7 +284,10 @@ pub fn epoll_ctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     }
     let flags = EpollFlags::from_bits_retain(event.events);
     let is_exclusive = flags.contains(EpollFlags::EXCLUSIVE);
-    if is_exclusive && (operation == EPOLL_CTL_MOD || target.file().as_epoll().is_some()) {
+    let with_exclusive = EpollFlags::EXCLUSIVE | EpollFlags::ET | EpollFlags::WAKEUP;
+    let waits_for = Events::IN | Events::OUT | Events::RDNORM | Events::WRNORM | Events::ERR | Events::HUP;
+    let has_more = event.events & !(with_exclusive.bits() | waits_for.bits()) != 0;
+    if is_exclusive && (operation == EPOLL_CTL_MOD || has_more || target.file().as_epoll().is_some()) {
         return Err(Errno::EINVAL);
     }
     let interest = Interest {
@@ -302,8 +315,10 @@ pub fn epoll_ctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 fn wait_epoll(caller: &Caller, arguments: &Arguments, deadline_ns: Option<u64>) -> Outcome {
     let file = caller.descriptors.get_usable(arguments.int(0))?;
-    let most = usize::try_from(arguments.int(2)).ok().filter(|&most| most > 0).ok_or(Errno::EINVAL)?;
-    let most = most.min(i32::MAX as usize / size_of::<EpollEvent>());
+    let most = usize::try_from(arguments.int(2)).map_err(|_| Errno::EINVAL)?;
+    if most == 0 || most > i32::MAX as usize / size_of::<EpollEvent>() {
+        return Err(Errno::EINVAL);
+    }
     let to = arguments.address(1);
     if !to.is_user_range(most * size_of::<EpollEvent>()) {
         return Err(Errno::EFAULT);

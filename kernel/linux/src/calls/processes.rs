@@ -118,6 +118,20 @@ pub fn wait4(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// waitid(2).
 pub fn waitid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let outcome = wait_for_id(caller, arguments);
+    let info = match &outcome {
+        Ok(Some(found)) => child_info(found),
+        _ => SigInfo::default(),
+    };
+    if let Ok(Some(found)) = &outcome {
+        write_optional(arguments.optional(4), &found.usage.to_rusage())?;
+    }
+    // Told of a failure too: a place that cannot be written is the graver error.
+    write_optional(arguments.optional(2), &info)?;
+    outcome.map(|_| 0)
+}
+
+fn wait_for_id(caller: &mut Caller, arguments: &Arguments) -> Result<Option<Found>, Errno> {
     let flags = WaitFlags::from_bits(arguments.unsigned(3)).ok_or(Errno::EINVAL)?;
     if !flags.intersects(WaitFlags::EXITED | WaitFlags::UNTRACED | WaitFlags::CONTINUED) {
         return Err(Errno::EINVAL);
@@ -131,14 +145,7 @@ pub fn waitid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         P_PIDFD => return Err(Errno::EBADF),
         _ => return Err(Errno::EINVAL),
     };
-    let found = wait::wait(caller, which, flags)?;
-    let info = found.as_ref().map_or_else(SigInfo::default, child_info);
-    write_optional(arguments.optional(2), &info)?;
-    write_optional(
-        arguments.optional(4),
-        &found.map_or_else(Usage::default, |found| found.usage).to_rusage(),
-    )?;
-    Ok(0)
+    wait::wait(caller, which, flags)
 }
 
 fn child_info(found: &Found) -> SigInfo {
@@ -194,7 +201,7 @@ pub fn getsid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// setpgid(2).
 pub fn setpgid(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let (pid, id) = (arguments.int(0), arguments.int(1));
-    if id < 0 {
+    if id < 0 || id == 0 && pid < 0 {
         return Err(Errno::EINVAL);
     }
     let target = named(caller, pid)?;

@@ -214,7 +214,7 @@ pub fn sched_getattr(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 fn priority_range(policy: u32) -> Result<(usize, usize), Errno> {
     match policy {
         SCHED_FIFO | SCHED_RR => Ok((1, 99)),
-        SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE => Ok((0, 0)),
+        SCHED_NORMAL | SCHED_BATCH | SCHED_IDLE | SCHED_DEADLINE | SCHED_EXT => Ok((0, 0)),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -260,7 +260,7 @@ fn visit_named(
     let mut is_any = false;
     match which {
         PRIO_PROCESS => {
-            visit(&find(caller, who)?);
+            visit(&find(caller, who).map_err(|_| Errno::ESRCH)?);
             is_any = true;
         }
         PRIO_PGRP => {

@@ -1,12 +1,13 @@
 //! Signals: sending, handling, blocking, waiting.
 
 use abi::Errno;
-use abi::signal::info::{SI_TKILL, SI_USER, SigInfo};
+use abi::signal::info::{SI_ASYNCNL, SI_DETHREAD, SI_KERNEL, SI_TKILL, SI_USER, SigInfo};
 use abi::signal::{SIG_BLOCK, SIG_SETMASK, SIG_UNBLOCK, SigAction, SigAltStack, SigSet, Signal};
 use abi::time::Timespec;
 use alloc::sync::Arc;
 use machine::address::UserAddress;
 use memory::user;
+use zerocopy::IntoBytes;
 
 use super::Arguments;
 use super::arguments::{read_optional, write_optional};
@@ -24,7 +25,9 @@ fn check_set_size(size: usize) -> Result<(), Errno> {
     if size == SigSet::SIZE { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-fn send_one(caller: &Caller, target: &Arc<Process>, signal: Option<Signal>) -> Result<(), Errno> {
+/// Sends a signal of this number to a process; that there is such a signal is asked once there is such a process.
+fn send_one(caller: &Caller, target: &Arc<Process>, number: i32) -> Result<(), Errno> {
+    let signal = wanted(number)?;
     if !send::is_permitted(&caller.process, &caller.credentials, target, signal) {
         return Err(Errno::EPERM);
     }
@@ -46,7 +49,7 @@ fn merge(outcome: &mut Outcome, sent: Result<(), Errno>) {
     }
 }
 
-fn send_to_group(caller: &Caller, group: &Group, signal: Option<Signal>) -> Outcome {
+fn send_to_group(caller: &Caller, group: &Group, signal: i32) -> Outcome {
     let mut outcome = Err(Errno::ESRCH);
     group.for_each_member(|process| merge(&mut outcome, send_one(caller, process, signal)));
     outcome
@@ -54,7 +57,7 @@ fn send_to_group(caller: &Caller, group: &Group, signal: Option<Signal>) -> Outc
 
 /// kill(2).
 pub fn kill(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let signal = wanted(arguments.int(1))?;
+    let signal = arguments.int(1);
     let pids = &caller.process.namespaces.pids;
     match arguments.int(0) {
         pid if pid > 0 => {
@@ -82,11 +85,11 @@ fn send_to_thread(caller: &Caller, tgid: Option<i32>, tid: i32, signal: i32) -> 
     if tid <= 0 || tgid.is_some_and(|tgid| tgid <= 0) {
         return Err(Errno::EINVAL);
     }
-    let signal = wanted(signal)?;
     let task = caller.process.namespaces.pids.task(tid).ok_or(Errno::ESRCH)?;
     if tgid.is_some_and(|tgid| task.process().pid() != tgid) {
         return Err(Errno::ESRCH);
     }
+    let signal = wanted(signal)?;
     if !send::is_permitted(&caller.process, &caller.credentials, task.process(), signal) {
         return Err(Errno::EPERM);
     }
@@ -107,46 +110,74 @@ pub fn tgkill(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     send_to_thread(caller, Some(arguments.int(0)), arguments.int(1), arguments.int(2))
 }
 
-/// The details that a program makes up itself: it may not claim that the kernel or kill(2) sent them, but to itself.
-fn queued_info(
-    caller: &Caller,
-    address: UserAddress,
-    signal: Signal,
-    target: &Process,
-) -> Result<SigInfo, Errno> {
+/// The details that a program makes up itself: it may not claim that the kernel or kill(2) sent them, but to itself. E2BIG for
+/// more of them than this kernel knows.
+fn queued_info(address: UserAddress, signal: i32, is_to_itself: bool) -> Result<SigInfo, Errno> {
     let mut info: SigInfo = user::read_value(address)?;
-    info.si_signo = signal.number();
-    let is_forged = info.si_code >= 0 || info.si_code == SI_TKILL;
-    if is_forged && target.pid() != caller.process.pid() {
-        return Err(Errno::EPERM);
+    info.si_signo = signal;
+    if !has_known_layout(signal, info.si_code)
+        && info.as_bytes().get(KNOWN_INFO_LEN..).is_some_and(|rest| rest.iter().any(|byte| *byte != 0))
+    {
+        return Err(Errno::E2BIG);
     }
-    Ok(info)
+    let is_forged = info.si_code >= 0 || info.si_code == SI_TKILL;
+    if is_forged && !is_to_itself { Err(Errno::EPERM) } else { Ok(info) }
+}
+
+/// How many bytes of the details any of the known layouts uses.
+const KNOWN_INFO_LEN: usize = 48;
+
+/// Whether the kernel knows what the details of a signal with this code are (sigaction(2), the list of codes).
+fn has_known_layout(signal: i32, code: i32) -> bool {
+    let largest = match Signal::new(signal) {
+        Some(Signal::SIGILL) => 11,
+        Some(Signal::SIGFPE) => 15,
+        Some(Signal::SIGSEGV) => 10,
+        Some(Signal::SIGBUS) => 5,
+        Some(Signal::SIGSYS) => 2,
+        _ => 6,
+    };
+    match code {
+        SI_KERNEL | SI_ASYNCNL => true,
+        code if code > SI_USER => code <= largest,
+        code => code >= SI_DETHREAD,
+    }
 }
 
 /// rt_sigqueueinfo(2).
 pub fn rt_sigqueueinfo(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let signal = wanted(arguments.int(1))?.ok_or(Errno::EINVAL)?;
-    let target = caller.process.namespaces.pids.process(arguments.int(0)).ok_or(Errno::ESRCH)?;
-    let info = queued_info(caller, arguments.address(2), signal, &target)?;
-    if !send::is_permitted(&caller.process, &caller.credentials, &target, Some(signal)) {
+    let pid = arguments.int(0);
+    let info = queued_info(arguments.address(2), arguments.int(1), pid == caller.process.pid())?;
+    let pids = &caller.process.namespaces.pids;
+    let target = pids.process(pid).or_else(|| Some(pids.task(pid)?.process().clone())).ok_or(Errno::ESRCH)?;
+    let signal = wanted(arguments.int(1))?;
+    if !send::is_permitted(&caller.process, &caller.credentials, &target, signal) {
         return Err(Errno::EPERM);
     }
-    send::to_process(&target, signal, info)?;
+    if let Some(signal) = signal {
+        send::to_process(&target, signal, info)?;
+    }
     Ok(0)
 }
 
 /// rt_tgsigqueueinfo(2).
 pub fn rt_tgsigqueueinfo(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let signal = wanted(arguments.int(2))?.ok_or(Errno::EINVAL)?;
-    let task = caller.process.namespaces.pids.task(arguments.int(1)).ok_or(Errno::ESRCH)?;
-    if task.process().pid() != arguments.int(0) {
+    let (tgid, tid) = (arguments.int(0), arguments.int(1));
+    let info = queued_info(arguments.address(3), arguments.int(2), tid == caller.task.tid())?;
+    if tgid <= 0 || tid <= 0 {
+        return Err(Errno::EINVAL);
+    }
+    let task = caller.process.namespaces.pids.task(tid).ok_or(Errno::ESRCH)?;
+    if task.process().pid() != tgid {
         return Err(Errno::ESRCH);
     }
-    let info = queued_info(caller, arguments.address(3), signal, task.process())?;
-    if !send::is_permitted(&caller.process, &caller.credentials, task.process(), Some(signal)) {
+    let signal = wanted(arguments.int(2))?;
+    if !send::is_permitted(&caller.process, &caller.credentials, task.process(), signal) {
         return Err(Errno::EPERM);
     }
-    send::to_task(&task, signal, info)?;
+    if let Some(signal) = signal {
+        send::to_task(&task, signal, info)?;
+    }
     Ok(0)
 }
 

@@ -3,7 +3,7 @@
 use abi::Errno;
 use abi::fcntl::{OpenFlags, UIO_MAXIOV};
 use abi::signal::Signal;
-use abi::signal::info::SigInfo;
+use abi::signal::info::{SI_USER, SigInfo};
 use abi::socket::*;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -81,12 +81,17 @@ pub fn socket(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// socketpair(2).
 pub fn socketpair(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let (kind, flags) = wanted(arguments.unsigned(0), arguments.unsigned(1), arguments.unsigned(2))?;
+    // The family and the type are asked for last.
+    let wanted = wanted(arguments.unsigned(0), arguments.unsigned(1), arguments.unsigned(2));
+    if SocketFlags::from_bits(arguments.unsigned(1) & !SOCK_TYPE_MASK).is_none() {
+        return Err(Errno::EINVAL);
+    }
     let limit = caller.process.limits.descriptors();
     let numbers = [caller.descriptors.reserve(0, limit)?, caller.descriptors.reserve(0, limit)?];
     // Written before the descriptors exist, so that a wild address leaves nothing open.
     let [first_number, second_number] = numbers;
     user::write_value(arguments.address(3), &[first_number.number(), second_number.number()])?;
+    let (kind, flags) = wanted?;
     let identity = with_caller(caller, |who| who.identity());
     let (first, second) = unix::create_pair(kind, &caller.process.namespaces.sockets, identity)?;
     let closes_on_exec = set_up(&first, flags);
@@ -191,6 +196,9 @@ pub fn shutdown(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// getsockopt(2).
 pub fn getsockopt(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = find(caller, arguments.int(0))?;
+    if arguments.int(1) != SOL_SOCKET {
+        return Err(Errno::EOPNOTSUPP);
+    }
     let room: i32 = user::read_value(arguments.address(4))?;
     let room = usize::try_from(room).map_err(|_| Errno::EINVAL)?;
     let value = socket_of(&file)?.option(arguments.int(1), arguments.int(2))?;
@@ -204,6 +212,12 @@ pub fn getsockopt(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 pub fn setsockopt(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let file = find(caller, arguments.int(0))?;
     let len = usize::try_from(arguments.int(4)).ok().filter(|&len| len <= OPTION_MAX).ok_or(Errno::EINVAL)?;
+    if arguments.int(1) != SOL_SOCKET {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    if len < size_of::<i32>() {
+        return Err(Errno::EINVAL);
+    }
     let value: Vec<u8> = user::read_array(arguments.address(3), len)?;
     with_caller(caller, |who| socket_of(&file)?.set_option(who, arguments.int(1), arguments.int(2), &value))?;
     Ok(0)
@@ -215,18 +229,29 @@ fn send_message(caller: &Caller, file: &OpenFile, from: &mut dyn Source, message
     let outcome = with_caller(caller, |who| socket_of(file)?.send(who, from, message, nonblocking));
     match outcome {
         Ok(sent) => caller.process.account.note_write(sent),
-        Err(Errno::EPIPE) if !flags.contains(MessageFlags::NOSIGNAL) => {
-            signals::to_task(&caller.task, Signal::SIGPIPE, SigInfo::kernel(Signal::SIGPIPE))?;
+        Err(Errno::EPIPE)
+            if !flags.contains(MessageFlags::NOSIGNAL) && socket_of(file)?.kind() == SOCK_STREAM as i32 =>
+        {
+            let info = SigInfo::sent(Signal::SIGPIPE, SI_USER, caller.process.pid(), caller.credentials.uid);
+            signals::to_task(&caller.task, Signal::SIGPIPE, info)?;
         }
         Err(_) => {}
     }
     outcome
 }
 
+/// The length of the memory that sendto(2) and recvfrom(2) are given, cut to what one call moves: EFAULT, before the descriptor
+/// is looked at.
+fn message_len(arguments: &Arguments) -> Result<usize, Errno> {
+    let len = arguments.size(2).min(MAX_TRANSFER);
+    if arguments.address(1).is_user_range(len) { Ok(len) } else { Err(Errno::EFAULT) }
+}
+
 /// sendto(2).
 pub fn sendto(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let len = message_len(arguments)?;
     let file = find(caller, arguments.int(0))?;
-    let mut source = UserSource::new(arguments.address(1), arguments.size(2).min(MAX_TRANSFER))?;
+    let mut source = UserSource::new(arguments.address(1), len)?;
     let address = match arguments.optional(4) {
         Some(address) => Some(read_address(address, arguments.int(5))?),
         None => None,
@@ -238,8 +263,9 @@ pub fn sendto(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// recvfrom(2).
 pub fn recvfrom(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let len = message_len(arguments)?;
     let file = find(caller, arguments.int(0))?;
-    let mut sink = UserSink::new(arguments.address(1), arguments.size(2).min(MAX_TRANSFER))?;
+    let mut sink = UserSink::new(arguments.address(1), len)?;
     let flags = MessageFlags::from_bits_retain(arguments.unsigned(3));
     let received = socket_of(&file)?.receive(&mut sink, flags, is_nonblocking(&file, flags))?;
     write_address(&received.address, arguments.optional(4), arguments.optional(5))?;
@@ -306,14 +332,15 @@ fn header_segments(header: &Msghdr) -> Result<Vec<(UserAddress, usize)>, Errno> 
 }
 
 fn send_header(caller: &Caller, file: &OpenFile, header: &Msghdr, flags: u32) -> Outcome {
-    let mut source = UserSource::vector(header_segments(header)?)?;
     let address = match header.msg_name {
         0 => None,
-        name => Some(read_address(UserAddress(name as usize), header.msg_namelen)?),
+        // Only here is a length beyond the longest no error.
+        name => Some(read_address(UserAddress(name as usize), header.msg_namelen.min(ADDRESS_MAX as i32))?),
     };
+    let mut source = UserSource::vector(header_segments(header)?)?;
     let flags = MessageFlags::from_bits_retain(flags);
     let mut message = Message { address: address.as_deref(), flags, ..Message::default() };
-    if header.msg_control != 0 && header.msg_controllen != 0 {
+    if header.msg_controllen != 0 {
         read_control(caller, header, &mut message)?;
     }
     send_message(caller, file, &mut source, message)

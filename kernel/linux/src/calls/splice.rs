@@ -9,7 +9,7 @@ use machine::address::UserAddress;
 use memory::user;
 
 use super::Arguments;
-use super::arguments::MAX_TRANSFER;
+use super::arguments::{MAX_TRANSFER, read_optional};
 use super::io::{finish_write, size_limit, tell_too_long};
 use crate::process::Caller;
 
@@ -43,7 +43,10 @@ pub fn pipe2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 /// Reads an offset that may be left out: EINVAL for a negative one.
 fn read_offset(address: Option<UserAddress>) -> Result<Option<u64>, Errno> {
-    let offset: Option<i64> = super::arguments::read_optional(address)?;
+    checked_offset(read_optional(address)?)
+}
+
+fn checked_offset(offset: Option<i64>) -> Result<Option<u64>, Errno> {
     offset.map(|offset| u64::try_from(offset).map_err(|_| Errno::EINVAL)).transpose()
 }
 
@@ -65,13 +68,30 @@ fn pair(caller: &Caller, from: i32, to: i32) -> Result<(Arc<OpenFile>, Arc<OpenF
     }
 }
 
+/// EINVAL for a length beyond what a file can have behind its position or an offset.
+fn check_area(file: &OpenFile, offset: Option<u64>, len: usize) -> Result<(), Errno> {
+    let position = || if file.file().positioning().has_position() { file.position() } else { 0 };
+    let end = offset.unwrap_or_else(position).checked_add(len as u64);
+    if (len as isize) < 0 || end.is_none_or(|end| i64::try_from(end).is_err()) {
+        Err(Errno::EINVAL)
+    } else {
+        Ok(())
+    }
+}
+
 /// sendfile(2).
 pub fn sendfile(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let mut offset = read_offset(arguments.optional(2))?;
-    let (source, target) = pair(caller, arguments.int(1), arguments.int(0))?;
+    let offset: Option<i64> = read_optional(arguments.optional(2))?;
+    let source = caller.descriptors.get_usable(arguments.int(1))?;
+    if !source.flags().can_read() {
+        return Err(Errno::EBADF);
+    }
     if offset.is_some() {
         source.check_offsets()?;
     }
+    let mut offset = checked_offset(offset)?;
+    check_area(&source, offset, arguments.size(3))?;
+    let (source, target) = pair(caller, arguments.int(1), arguments.int(0))?;
     if target.flags().contains(OpenFlags::APPEND) {
         return Err(Errno::EINVAL);
     }
@@ -86,16 +106,16 @@ pub fn sendfile(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         caller.process.account.note_read(moved);
         write_offset(arguments.optional(2), offset)?;
     }
-    finish_write(caller, outcome)
+    finish_write(caller, &target, outcome)
 }
 
 /// copy_file_range(2).
 pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let mut source_offset = read_offset(arguments.optional(1))?;
-    let mut target_offset = read_offset(arguments.optional(3))?;
     for number in [arguments.int(0), arguments.int(2)] {
         caller.descriptors.get_usable(number)?;
     }
+    let mut source_offset = read_offset(arguments.optional(1))?;
+    let mut target_offset = read_offset(arguments.optional(3))?;
     if arguments.unsigned(5) != 0 {
         return Err(Errno::EINVAL);
     }
@@ -116,9 +136,15 @@ pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     if !Arc::ptr_eq(source.path().mount.superblock(), target.path().mount.superblock()) {
         return Err(Errno::EXDEV);
     }
-    let len = arguments.size(4).min(MAX_TRANSFER);
     let start = |file: &OpenFile, offset: Option<u64>| offset.unwrap_or_else(|| file.position());
     let (from, to) = (start(&source, source_offset), start(&target, target_offset));
+    let len = arguments.size(4) as u64;
+    if from.checked_add(len).is_none() || to.checked_add(len).is_none() {
+        return Err(Errno::EOVERFLOW);
+    }
+    // What there is to copy ends with the file.
+    let left = usize::try_from(source.metadata().size.saturating_sub(from)).unwrap_or(usize::MAX);
+    let len = arguments.size(4).min(MAX_TRANSFER).min(left);
     let overlaps = from < to.saturating_add(len as u64) && to < from.saturating_add(len as u64);
     if Arc::ptr_eq(source.inode(), target.inode()) && overlaps {
         return Err(Errno::EINVAL);
@@ -128,7 +154,7 @@ pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let mut limit = SizeLimit { max: size_limit(caller), was_hit: false };
     let outcome =
         files::splice::copy(&source, &mut source_offset, &target, &mut target_offset, len, &mut limit);
-    let moved = finish_write(caller, outcome)?;
+    let moved = finish_write(caller, &target, outcome)?;
     write_offset(arguments.optional(1), source_offset)?;
     write_offset(arguments.optional(3), target_offset)?;
     Ok(moved)
@@ -149,8 +175,18 @@ pub fn splice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     {
         return Err(Errno::ESPIPE);
     }
-    let mut source_offset = read_offset(arguments.optional(1))?;
-    let mut target_offset = read_offset(arguments.optional(3))?;
+    let raw: [Option<i64>; 2] =
+        [read_optional(arguments.optional(1))?, read_optional(arguments.optional(3))?];
+    if !source.flags().can_read() || !target.flags().can_write() {
+        return Err(Errno::EBADF);
+    }
+    let mut source_offset = checked_offset(raw[0])?;
+    let mut target_offset = checked_offset(raw[1])?;
+    match (is_pipe(&source), is_pipe(&target)) {
+        (true, false) => check_area(&target, target_offset, arguments.size(4))?,
+        (false, true) => check_area(&source, source_offset, arguments.size(4))?,
+        _ => {}
+    }
     let len = arguments.size(4).min(MAX_TRANSFER);
     let is_nonblocking = flags.contains(SpliceFlags::NONBLOCK);
     target.drop_privileges(&caller.credentials)?;
@@ -165,18 +201,19 @@ pub fn splice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         write_offset(arguments.optional(1), source_offset)?;
         write_offset(arguments.optional(3), target_offset)?;
     }
-    finish_write(caller, outcome)
+    finish_write(caller, &target, outcome)
 }
 
 /// tee(2).
 pub fn tee(caller: &mut Caller, arguments: &Arguments) -> Outcome {
+    let flags = SpliceFlags::from_bits(arguments.unsigned(3)).ok_or(Errno::EINVAL)?;
     if arguments.size(2) == 0 {
         return Ok(0);
     }
-    let flags = SpliceFlags::from_bits(arguments.unsigned(3)).ok_or(Errno::EINVAL)?;
     let (source, target) = pair(caller, arguments.int(0), arguments.int(1))?;
     let len = arguments.size(2).min(MAX_TRANSFER);
-    files::splice::tee(&source, &target, len, flags.contains(SpliceFlags::NONBLOCK))
+    let outcome = files::splice::tee(&source, &target, len, flags.contains(SpliceFlags::NONBLOCK));
+    finish_write(caller, &target, outcome)
 }
 
 /// vmsplice(2): bytes are copied, so that the program may go on using its memory as it likes.
@@ -192,7 +229,7 @@ pub fn vmsplice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     }
     if file.flags().can_write() {
         let outcome = file.write(&mut user::UserSource::vector(segments)?);
-        finish_write(caller, outcome)
+        finish_write(caller, &file, outcome)
     } else {
         file.read(&mut user::UserSink::vector(segments)?)
     }

@@ -71,7 +71,13 @@ pub fn alarm(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 pub fn timer_create(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     let event: Option<SigEvent> = read_optional(arguments.optional(1))?;
     let process = &caller.process;
-    let follows = match Kind::new(arguments.int(0))? {
+    let clock = Kind::new(arguments.int(0))?;
+    if !Kind::has_timers(arguments.int(0)) {
+        return Err(Errno::EOPNOTSUPP);
+    }
+    // Numbers are used up by failures too.
+    let id = caller.process.timers.next_id();
+    let follows = match clock {
         Kind::Wall => Follows::Wall,
         Kind::Boot => Follows::Boot,
         Kind::Process(pid) => Follows::Process {
@@ -100,7 +106,7 @@ pub fn timer_create(caller: &mut Caller, arguments: &Arguments) -> Outcome {
             (Some(signal), task, Some(event.sigev_value))
         }
     };
-    let id = process.timers.create(process, follows, signal, task.as_ref(), value)?;
+    process.timers.create(process, id, follows, signal, task.as_ref(), value)?;
     if let Err(error) = user::write_value(arguments.address(2), &id) {
         process.timers.delete(id)?;
         return Err(error);
@@ -117,7 +123,7 @@ fn to_itimerspec((left_ns, interval_ns): (u64, u64)) -> Itimerspec {
 
 /// timer_settime(2).
 pub fn timer_settime(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    let new: Itimerspec = user::read_value(arguments.address(2))?;
+    let new: Itimerspec = user::read_value(arguments.optional(2).ok_or(Errno::EINVAL)?)?;
     let alarm = caller.process.timers.numbered(arguments.int(0))?;
     let value = new.it_value.to_nanoseconds().ok_or(Errno::EINVAL)?;
     let interval = new.it_interval.to_nanoseconds().ok_or(Errno::EINVAL)?;

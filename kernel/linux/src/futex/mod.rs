@@ -15,6 +15,10 @@ pub fn key(space: &AddressSpace, word: UserAddress, is_private: bool) -> Result<
     if !word.is_user_range(size_of::<u32>()) {
         return Err(Errno::EFAULT);
     }
+    if !is_private {
+        // What names the word to other processes is the page, which must be there.
+        memory::user::read_u32(word)?;
+    }
     let (first, second) = space.futex_key(word, is_private)?;
     Ok(FutexKey(first, second))
 }

@@ -132,6 +132,7 @@ impl Caller {
     /// Changes the identity of this thread: refused only when it is another real user's.
     pub fn set_credentials(&mut self, credentials: Arc<Credentials>) -> Result<(), OutOfMemory> {
         self.task.set_credentials(credentials.clone())?;
+        self.space.set_limits(crate::exec::space_limits(&self.process.limits, &credentials));
         self.credentials = credentials;
         Ok(())
     }

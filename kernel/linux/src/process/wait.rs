@@ -78,7 +78,9 @@ fn look(process: &Arc<Process>, which: Which, flags: WaitFlags) -> Option<Result
             if !which.matches(child, flags) {
                 return None;
             }
-            is_any_meant = true;
+            // One that has ended will not change in any other way.
+            let can_change = flags.contains(WaitFlags::EXITED) || child.state.lock().zombie.is_none();
+            is_any_meant |= can_change;
             match examine(child, flags) {
                 Seen::Nothing => None,
                 Seen::Ended(status) => Some((child.pid(), status, true)),

@@ -66,6 +66,11 @@ impl Kind {
         }
     }
 
+    /// Whether something can be set to happen at a time of the clock with this id: not of those that are cheap or raw.
+    pub fn has_timers(id: i32) -> bool {
+        !matches!(id, CLOCK_MONOTONIC_RAW | CLOCK_REALTIME_COARSE | CLOCK_MONOTONIC_COARSE)
+    }
+
     /// What the clock shows, in nanoseconds: EINVAL for a process that is not there.
     pub fn read(self, caller: &Caller) -> Result<u64, Errno> {
         match self {

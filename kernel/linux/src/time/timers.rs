@@ -308,12 +308,12 @@ impl Timers {
     pub fn create(
         &self,
         process: &Arc<Process>,
+        id: i32,
         follows: Follows,
         signal: Option<Signal>,
         task: Option<&Arc<Task>>,
         value: Option<u64>,
-    ) -> Result<i32, Errno> {
-        let id = self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX;
+    ) -> Result<(), Errno> {
         let notice = match signal {
             Some(signal) => Notice::Timer {
                 process: Arc::downgrade(process),
@@ -330,7 +330,12 @@ impl Timers {
             return Err(Errno::EAGAIN);
         }
         try_insert(&mut numbered, id, alarm)?;
-        Ok(id)
+        Ok(())
+    }
+
+    /// The number of the next timer.
+    pub fn next_id(&self) -> i32 {
+        self.next.fetch_add(1, Ordering::Relaxed) & i32::MAX
     }
 
     /// The timer with this number: EINVAL.

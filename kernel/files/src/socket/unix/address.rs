@@ -32,7 +32,7 @@ impl Address {
             return Err(Errno::EINVAL);
         }
         match path.split_first() {
-            None => Ok(Self::Unnamed),
+            None => Err(Errno::EINVAL),
             Some((0, name)) => Ok(Self::Abstract(try_arc_slice(name)?)),
             Some(_) => {
                 let len = path.iter().position(|&byte| byte == 0).unwrap_or(path.len());

@@ -23,11 +23,15 @@ struct Bound(Weak<UnixSocket>);
 
 impl UnixSocket {
     pub(super) fn bind_to(&self, caller: &SocketCaller<'_>, address: &[u8]) -> Result<(), Errno> {
-        let wanted = Address::parse(address)?;
+        // The family alone asks for any name.
+        let wanted =
+            if address == AF_UNIX.to_ne_bytes() { Address::Unnamed } else { Address::parse(address)? };
         if self.own.address() != Address::Unnamed {
             // A path that is taken is said first.
             let is_taken = |path: &[u8]| caller.context.look_up(None, path, Lookup::NO_FOLLOW).is_ok();
             return Err(match &wanted {
+                // It has a name, and any would have done.
+                Address::Unnamed => return Ok(()),
                 Address::Path(path) if is_taken(path) => Errno::EADDRINUSE,
                 _ => Errno::EINVAL,
             });

@@ -40,8 +40,9 @@ impl UnixSocket {
             SO_ERROR => self.own.take_error().map_or(0, |error| i32::from(error.number())),
             SO_PASSCRED => i32::from(self.passes_credentials.load(Ordering::Relaxed)),
             SO_SNDBUF | SO_RCVBUF => BYTES_MAX as i32,
-            SO_REUSEADDR | SO_KEEPALIVE | SO_BROADCAST | SO_OOBINLINE | SO_DONTROUTE | SO_PRIORITY
-            | SO_REUSEPORT => 0,
+            // What arrives from this machine arrives without a time.
+            SO_TIMESTAMP | SO_REUSEADDR | SO_KEEPALIVE | SO_BROADCAST | SO_OOBINLINE | SO_DONTROUTE
+            | SO_PRIORITY | SO_REUSEPORT => 0,
             SO_SNDLOWAT | SO_RCVLOWAT => 1,
             SO_RCVTIMEO => return shown_timeout(&self.receive_timeout_ns),
             SO_SNDTIMEO => return shown_timeout(&self.send_timeout_ns),
@@ -67,9 +68,14 @@ impl UnixSocket {
             SO_SNDTIMEO => self.send_timeout_ns.store(timeout(value)?, Ordering::Relaxed),
             // These steer what does not happen between processes of one machine, or limits that are the same for all here.
             SO_SNDBUF | SO_RCVBUF | SO_REUSEADDR | SO_KEEPALIVE | SO_BROADCAST | SO_OOBINLINE
-            | SO_DONTROUTE | SO_PRIORITY | SO_LINGER | SO_RCVLOWAT => {
+            | SO_DONTROUTE | SO_PRIORITY | SO_RCVLOWAT | SO_TIMESTAMP => {
                 number(value)?;
             }
+            SO_LINGER => {
+                Linger::read_from_prefix(value).map_err(|_| Errno::EINVAL)?;
+            }
+            SO_REUSEPORT if number(value)? != 0 => return Err(Errno::EOPNOTSUPP),
+            SO_REUSEPORT => {}
             _ => return Err(Errno::ENOPROTOOPT),
         }
         Ok(())

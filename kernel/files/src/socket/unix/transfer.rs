@@ -19,14 +19,18 @@ use crate::socket::{Message, Received, SocketCaller};
 /// Bytes of a stream that go into one packet.
 const CHUNK: usize = 16 * 1024;
 
-/// Takes `len` bytes out of a source: ENOBUFS where there is no memory for so many.
+/// Takes `len` bytes out of a source, all or none: ENOBUFS where there is no memory for so many, EFAULT.
 fn copy_in(from: &mut dyn Source, len: usize) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();
     bytes.try_grow_exact(len).map_err(|_| Errno::ENOBUFS)?;
     bytes.resize(len, 0);
-    let count = from.read(&mut bytes)?;
-    bytes.truncate(count);
-    Ok(bytes)
+    if from.read(&mut bytes)? < len { Err(Errno::EFAULT) } else { Ok(bytes) }
+}
+
+/// Writes as much as there is room for, all of it or nothing: EFAULT.
+fn copy_out(into: &mut dyn Sink, bytes: &[u8]) -> Result<usize, Errno> {
+    let len = bytes.len().min(into.remaining());
+    if into.write(bytes)? < len { Err(Errno::EFAULT) } else { Ok(len) }
 }
 
 impl UnixSocket {
@@ -128,12 +132,7 @@ impl UnixSocket {
                 },
             );
             match step {
-                Ok(count) => {
-                    done += count;
-                    if count < len {
-                        return Ok(done);
-                    }
-                }
+                Ok(count) => done += count,
                 Err(_) if done > 0 => return Ok(done),
                 Err(error) => {
                     bury(rights);
@@ -263,7 +262,7 @@ impl UnixSocket {
                 named => named.to_bytes().unwrap_or_default(),
             };
         }
-        let result = into.write(packet.rest());
+        let result = copy_out(into, packet.rest());
         let count = result.as_ref().copied().unwrap_or(0);
         let had_rights = !packet.rights.is_empty();
         if had_rights && result.is_ok() {
@@ -301,13 +300,15 @@ impl UnixSocket {
         let peeks = flags.contains(MessageFlags::PEEK);
         loop {
             if !self.wait_for_packet(is_nonblocking)? {
-                return Ok(Received::default());
+                // Only a connection has an end that need not be waited for.
+                let is_told = self.kind == UnixKind::Packets || !is_nonblocking;
+                return if is_told { Ok(Received::default()) } else { Err(Errno::EAGAIN) };
             }
             let _receiving = self.receiving.lock();
             let taken = self.own.take_front(|_| true);
             // Another receiver was quicker.
             let Some(mut packet) = taken else { continue };
-            let result = into.write(packet.rest());
+            let result = copy_out(into, packet.rest());
             let full_len = packet.bytes.len();
             let mut received = Received { full_len, ..Received::default() };
             if self.passes_credentials.load(Ordering::Relaxed) {
