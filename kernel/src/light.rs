@@ -35,6 +35,11 @@ pub fn say_machine() {
         clock::reference_name(),
         info.protocol
     );
+    if clock::source_name() == "tsc-unsynchronised" {
+        kernel_log::warn!(
+            "the time stamp counter is not trusted, and there is no other clock: time never goes back, but may go faster or slower"
+        );
+    }
     for apic_id in missing {
         kernel_log::error!("the processor with APIC id {apic_id} did not start");
     }

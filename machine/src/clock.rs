@@ -4,6 +4,8 @@
 pub(crate) mod calibration;
 #[cfg(any(target_os = "none", test))]
 pub(crate) mod pvclock;
+#[cfg(any(target_os = "none", test))]
+pub(crate) mod running;
 
 use crate::arch;
 

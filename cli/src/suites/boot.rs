@@ -22,6 +22,13 @@ const BOARDS: [(&str, Board, bool); 4] = [
     ("microvm-without-acpi", Board::Microvm, false),
 ];
 
+/// What tells the time where the time stamp counter is not trusted.
+const CLOCKS: [(&str, Board, &[&str], &str); 3] = [
+    ("clock-hpet", Board::Q35, &[], "hpet"),
+    ("clock-acpi", Board::Q35, &["-machine", "hpet=off"], "acpi_pm"),
+    ("clock-none", Board::Microvm, &[], "tsc-unsynchronised"),
+];
+
 /// All cases.
 pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
     let mut cases = Vec::new();
@@ -31,6 +38,13 @@ pub fn cases(shared: &Arc<Shared>) -> Vec<Case> {
             let work = with(shared, move |shared| counts_processors(shared, &surroundings));
             cases.push(Case::test(format!("boot/{name}-{processors}"), work));
         }
+    }
+    for (name, board, options, source) in CLOCKS {
+        let options = options.iter().copied().map(String::from).collect();
+        let words = vec![String::from("tsc=unstable")];
+        let surroundings = Surroundings { board, processors: 2, words, options, ..Default::default() };
+        let work = with(shared, move |shared| tells_the_time_by(shared, &surroundings, source));
+        cases.push(Case::test(format!("boot/{name}"), work));
     }
     cases.push(Case::test("boot/24-mebibytes", with(shared, starts_in_24_mebibytes)));
     cases.push(Case::test("boot/missing-processor", with(shared, goes_on_without_a_processor)));
@@ -75,6 +89,22 @@ fn counts_processors(shared: &Shared, surroundings: &Surroundings) -> Result<()>
         surroundings.processors,
         finished.last_words()
     );
+    Ok(())
+}
+
+/// Another clock takes the counter's place, and says so; or the log says that there is none.
+fn tells_the_time_by(shared: &Shared, surroundings: &Surroundings, source: &str) -> Result<()> {
+    let script = "cat /sys/devices/system/clocksource/clocksource0/current_clocksource; \
+                  dmesg | grep -c 'there is no other clock'; sleep 6; echo slept";
+    let started = std::time::Instant::now();
+    let finished = run(shared, &["sh", "-c", script], surroundings)?;
+    let output = String::from_utf8_lossy(&finished.transcript.output);
+    let warnings = u32::from(source == "tsc-unsynchronised");
+    let expected = format!("{source}\n{warnings}\nslept\n");
+    ensure!(output == expected, "{output}\n{}", finished.last_words());
+    // The ACPI timer has run round once by then.
+    let has_another = warnings == 0;
+    ensure!(!has_another || started.elapsed().as_secs() >= 6, "six seconds of {source} are too short");
     Ok(())
 }
 

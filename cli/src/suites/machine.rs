@@ -70,6 +70,7 @@ pub fn cases(shared: &Arc<Shared>) -> Result<Vec<Case>> {
                     memory: memory.map_err(anyhow::Error::msg)?,
                     has_acpi,
                     words: machines.words.clone(),
+                    options: Vec::new(),
                 };
                 let name = format!("machine/{kernel}/{board}-{processors}");
                 let is_long = machines.long;

@@ -26,11 +26,20 @@ pub struct Surroundings {
     pub has_acpi: bool,
     /// Further words for the kernel's command line.
     pub words: Vec<String>,
+    /// Further options of QEMU.
+    pub options: Vec<String>,
 }
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { board: Board::Q35, processors: 2, memory: None, has_acpi: true, words: Vec::new() }
+        Self {
+            board: Board::Q35,
+            processors: 2,
+            memory: None,
+            has_acpi: true,
+            words: Vec::new(),
+            options: Vec::new(),
+        }
     }
 }
 
@@ -98,8 +107,11 @@ pub fn job_with(
 
 /// A machine in the given surroundings, with its console on the first serial port.
 pub fn machine(boot: Boot, surroundings: &Surroundings) -> Machine {
-    let mut machine =
-        Machine::new(boot).board(surroundings.board).smp(surroundings.processors).word("console=ttyS0");
+    let mut machine = Machine::new(boot)
+        .extra(surroundings.options.iter().cloned())
+        .board(surroundings.board)
+        .smp(surroundings.processors)
+        .word("console=ttyS0");
     if let Some(memory) = surroundings.memory {
         machine = machine.memory(memory);
     }

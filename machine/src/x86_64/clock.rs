@@ -3,6 +3,9 @@
 //! The counter's rate is what kvm-clock says it is, or measured against the first of these that moves: HPET, the ACPI timer,
 //! channel 0 of the 8254, which every machine has, QEMU's microvm included; where that stands still, a second of the real-time
 //! clock. At boot that is done in a moment, to 0.2 %; [`refine`] does it better when there is a longer time to measure over.
+//!
+//! Where the counter is not trusted, HPET or the ACPI timer is the clock instead, which is slower to read; a machine with neither
+//! goes on with the counter, and sees to it that time never goes back.
 
 mod kvm;
 pub mod page;
@@ -14,6 +17,7 @@ use super::cpuid::features;
 use super::local::local;
 use super::{apic, instructions, ports, task};
 use crate::clock::calibration::{self, Look, Ratio, Reference};
+use crate::clock::running::Running;
 use crate::clock::{Refinement, TscScale};
 use crate::sync::Once;
 
@@ -21,6 +25,10 @@ static TICKS_PER_SECOND: AtomicU64 = AtomicU64::new(0);
 static SOURCE: Once<Source> = Once::new();
 /// The latest time given out, where the counters do not agree.
 static LATEST: AtomicU64 = AtomicU64::new(0);
+/// What tells the time in the counter's place, if it has to.
+static SUBSTITUTE: Once<(&'static str, &'static (dyn Reference + Sync))> = Once::new();
+/// The same, from the moment on when it has had to.
+static RUNNING: Once<Running> = Once::new();
 /// The latest value of the counter that any processor has seen, to compare counters.
 static LATEST_TSC: AtomicU64 = AtomicU64::new(0);
 static BOOT_TIME: Once<Option<u64>> = Once::new();
@@ -29,6 +37,9 @@ static BOOT_TIME: Once<Option<u64>> = Once::new();
 const ERROR_AT_BOOT_PPM: u64 = 2000;
 /// Rounds in which each processor compares its counter with the others' when it has come up.
 const ROUNDS: u32 = 32;
+
+/// Looks at a reference before it is taken for one that stands still.
+const LOOKS_AT_MOST: u32 = 100_000;
 
 /// The word of the command line by which the counter is not to be trusted, as on Linux.
 const UNSTABLE: &str = "tsc=unstable";
@@ -46,8 +57,28 @@ pub fn cycles() -> u64 {
 
 #[inline]
 pub fn now_ns() -> u64 {
-    let (now, is_trusted) = page::now();
-    if is_trusted { now } else { LATEST.fetch_max(now, Ordering::AcqRel).max(now) }
+    let (by_counter, is_trusted) = page::now();
+    if is_trusted { by_counter } else { without_trust(by_counter) }
+}
+
+/// The time where the counter is not trusted, which says `by_counter`.
+#[cold]
+fn without_trust(by_counter: u64) -> u64 {
+    if let Some((_, reference)) = SUBSTITUTE.get()
+        && RUNNING.get().is_none()
+    {
+        // Of two that come first, one's start is that of all.
+        let _ = RUNNING.set(Running::start(*reference, by_counter));
+    }
+    let now = RUNNING.get().map_or(by_counter, Running::now_ns);
+    LATEST.fetch_max(now, Ordering::AcqRel).max(now)
+}
+
+/// Sees to it that this processor looks at a clock that runs round before it has done so.
+fn keep_running() {
+    if let Some(running) = RUNNING.get() {
+        set_deadline(Some(now_ns().saturating_add(running.half_round_ns())));
+    }
 }
 
 /// How many ticks of the counter pass in `ns`.
@@ -66,7 +97,7 @@ pub fn clock_reference_name() -> &'static str {
 }
 
 pub fn clock_source_name() -> &'static str {
-    if page::is_trusted() { "tsc" } else { "tsc-unsynchronised" }
+    if page::is_trusted() { "tsc" } else { SUBSTITUTE.get().map_or("tsc-unsynchronised", |(name, _)| name) }
 }
 
 pub fn wall_offset_ns() -> u64 {
@@ -90,6 +121,9 @@ pub fn init(base: u64) {
     let is_allowed = !crate::boot::info().command_line.split_ascii_whitespace().any(|word| word == UNSTABLE);
     page::start(base, hz.max(1), is_allowed && is_steady && told.is_none_or(|told| told.is_stable));
     TICKS_PER_SECOND.store(hz.max(1), Ordering::Relaxed);
+    if let Some(substitute) = find_substitute(&source, told.is_some()) {
+        let _ = SUBSTITUTE.set(substitute);
+    }
     let _ = SOURCE.set(source);
     if !features().tsc_deadline {
         apic::set_timer_rate(timer_hz(hz));
@@ -113,6 +147,25 @@ fn find_rate() -> (Source, u64) {
         }
     }
     (Source { name: "rtc", measured: None }, measure_second())
+}
+
+/// A reference that takes longer to run round than a processor may sleep: what the counter was measured against, or the first that counts where it
+/// did not have to be measured.
+fn find_substitute(
+    source: &Source,
+    is_told: bool,
+) -> Option<(&'static str, &'static (dyn Reference + Sync))> {
+    let counts = |reference: &dyn Reference| {
+        let first = reference.read();
+        (0..LOOKS_AT_MOST).any(|_| reference.read() != first)
+    };
+    match source.measured {
+        Some((reference, ..)) => Some((source.name, reference)).filter(|(name, _)| *name != references::PIT),
+        None if is_told => references::all()
+            .take_while(|(name, _)| *name != references::PIT)
+            .find(|(_, reference)| counts(*reference)),
+        None => None,
+    }
 }
 
 /// Ticks between two changes of the second.
@@ -161,6 +214,8 @@ pub fn refine() -> Refinement {
     let Some(ratio) = again else { return Refinement::Impossible };
     let Some(agreed) = ratio.agreed(known) else {
         distrust();
+        now_ns();
+        keep_running();
         return Refinement::Unsteady;
     };
     let hz = agreed.hz(reference.hz()).max(1);
@@ -216,4 +271,5 @@ pub fn on_timer() {
         return;
     }
     task::call_deadline_hook();
+    keep_running();
 }

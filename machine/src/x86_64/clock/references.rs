@@ -6,6 +6,10 @@ use crate::sync::Once;
 use crate::x86_64::memory::IoMapping;
 use crate::x86_64::{firmware, memory, ports};
 
+/// Names, as Linux has them.
+const ACPI_TIMER: &str = "acpi_pm";
+pub const PIT: &str = "pit";
+
 /// Rate of the 8254, in Hz.
 const PIT_HZ: u64 = 1_193_182;
 /// Rate of the ACPI timer, in Hz (ACPI 6.5, 4.8.2.1).
@@ -25,10 +29,10 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static (dyn Reference + Sy
         ACPI.get()
     });
     let hpet = hpet.map(|hpet| ("hpet", hpet as &'static (dyn Reference + Sync)));
-    let acpi = acpi.map(|timer| ("acpi", timer as &'static (dyn Reference + Sync)));
+    let acpi = acpi.map(|timer| (ACPI_TIMER, timer as &'static (dyn Reference + Sync)));
     hpet.into_iter().chain(acpi).chain(core::iter::once_with(|| {
         ports::pit_start();
-        ("pit", &Pit as &'static (dyn Reference + Sync))
+        (PIT, &Pit as &'static (dyn Reference + Sync))
     }))
 }
 
