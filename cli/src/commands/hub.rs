@@ -1,15 +1,15 @@
 //! `./hob hub`: the home hub on this machine, with whatever arguments it is given.
 
-use crate::toolchain::{self, Platform};
+use crate::toolchain::{Build, Platform, Profile};
 use crate::workspace::Workspace;
-use anyhow::{Context, Result};
-use std::process::ExitCode;
+use anyhow::{Context, Error, Result};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
-/// Builds the hub and runs it until it ends; its exit status is ours.
+/// Builds the hub and becomes it, in the folder where the user is: signals and exit status are its own.
 pub fn run(workspace: &Workspace, arguments: &[String]) -> Result<ExitCode> {
-    let mut cargo = toolchain::cargo(workspace, "run", Platform::Host)?;
-    cargo.args(["--profile", "service", "--quiet", "-p", "hub", "--"]).args(arguments);
-    let status = cargo.status().context("cannot run cargo")?;
-    // A hub that was ended by a signal (Ctrl-C) has no status of its own.
-    Ok(status.code().map_or(ExitCode::SUCCESS, |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
+    let build =
+        Build { package: "hub", platform: Platform::Host, profile: Profile::Service, bin: Some("hub") };
+    let hub = build.run(workspace)?.remove("hub").context("cargo has built no hub")?;
+    Err(Error::new(Command::new(hub).args(arguments).exec()).context("cannot start the hub"))
 }
