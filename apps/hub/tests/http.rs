@@ -102,6 +102,15 @@ async fn problems_are_problem_json_and_a_page_from_elsewhere_cannot_act() {
             .await
             .unwrap();
     assert_eq!(own.status, 200);
+    let read = get(at, "/api/areas/a").await;
+    assert_eq!((read.json(), read.header("etag")), (json!({"id": "a", "name": "A"}), own.header("etag")));
+    let rename = async |tag: &str, name: &str| {
+        let tag = format!("If-Match: {tag}\r\n");
+        request(at, "PUT", "/api/areas/a", &tag, Some(json!({ "name": name }))).await.unwrap().status
+    };
+    let tag = read.header("etag").unwrap();
+    assert_eq!((rename(tag, "B").await, rename(tag, "C").await), (200, 412), "somebody else was faster");
+    assert_eq!(get(at, "/api/areas/none").await.status, 404);
     assert_eq!(get(at, "/api/health").await.header("x-content-type-options"), Some("nosniff"));
     let head = request(at, "HEAD", "/help", "", None).await.unwrap();
     assert_eq!((head.status, head.body.len()), (200, 0));

@@ -19,6 +19,18 @@ pub(super) fn register(house: &House) {
             Ok(Reply::json(seen))
         },
     );
+    add(
+        house,
+        Method::Get,
+        "/api/areas/{id}",
+        "One area",
+        |f| f,
+        |house, call| {
+            let id = call.text("id");
+            let area = find(&house, id).filter(|_| call.who.sees(Some(id)));
+            area.map(Reply::tagged).ok_or_else(|| Problem::missing("area", id))
+        },
+    );
     let schema = json!({"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}});
     let put = Function::new(Method::Put, "/api/areas/{id}", "Make or rename an area", |house, call| {
         Box::pin(put(house, call))
