@@ -149,6 +149,18 @@ fn a_file_that_is_ready_when_it_is_added_is_reported_and_one_that_is_closed_is_n
 }
 
 #[test]
+fn what_could_not_be_told_ends_the_wait_and_stays_ready() {
+    over_seeds(1, 5, || {
+        let epoll = Epoll::new().unwrap();
+        let file = File::new();
+        file.raise(Events::IN);
+        assert_eq!(epoll.add(1, &pollable(&file), level(1)), Ok(()));
+        assert_eq!(epoll.wait(1, Wait::INTERRUPTIBLE, |_, _| false), Ok(0));
+        assert_eq!(ready(&epoll), [1]);
+    });
+}
+
+#[test]
 fn an_event_wakes_one_of_those_that_wait() {
     over_seeds(3, 25, || {
         static WOKEN: AtomicUsize = AtomicUsize::new(0);

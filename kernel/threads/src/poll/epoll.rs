@@ -190,7 +190,7 @@ impl Epoll {
     }
 
     /// Waits until something is ready and gives up to `most` of it to `report`, which says whether it could
-    /// take it; returns how many it took. May sleep.
+    /// take it; returns how many it took: none if it could not take the first. May sleep.
     pub fn wait(
         &self,
         most: usize,
@@ -198,8 +198,14 @@ impl Epoll {
         mut report: impl FnMut(Events, u64) -> bool,
     ) -> Result<usize, WaitError> {
         loop {
-            let found = self.collect(most, &mut report);
-            if found > 0 {
+            let mut is_refused = false;
+            let mut tell = |events, data| {
+                is_refused = !report(events, data);
+                !is_refused
+            };
+            let found = self.collect(most, &mut tell);
+            // What was refused is still ready: waiting for it would never end.
+            if found > 0 || is_refused {
                 return Ok(found);
             }
             self.core.waiters.wait_until(wait, || (!self.core.ready.lock().is_empty()).then_some(()))?;
