@@ -7,7 +7,7 @@ use abi::sched::*;
 use abi::time::Timespec;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use machine::address::UserAddress;
+use machine::address::{PAGE_SIZE, UserAddress};
 use machine::cpu;
 use memory::user;
 use threads::{CpuMask, Policy, Thread};
@@ -173,12 +173,12 @@ pub fn sched_getparam(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 /// sched_setattr(2). Deadline scheduling is not there: EINVAL.
 pub fn sched_setattr(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     const LEAST: usize = 48;
+    if arguments.optional(1).is_none() || arguments.int(0) < 0 || arguments.unsigned(2) != 0 {
+        return Err(Errno::EINVAL);
+    }
     let size: u32 = user::read_value(arguments.address(1))?;
     let len = if size == 0 { LEAST } else { size as usize };
     let attributes: SchedAttr = read_extensible(arguments.address(1), len, LEAST)?;
-    if arguments.unsigned(2) != 0 {
-        return Err(Errno::EINVAL);
-    }
     let policy = decode(attributes.sched_policy, attributes.sched_priority)?;
     let thread = set_policy(caller, arguments.int(0), policy)?;
     if matches!(policy, Policy::Normal | Policy::Batch) {
@@ -193,7 +193,8 @@ pub fn sched_setattr(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 pub fn sched_getattr(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     const LEAST: usize = 48;
     let room = arguments.unsigned(2) as usize;
-    if room < LEAST || arguments.unsigned(3) != 0 {
+    let is_misused = arguments.optional(1).is_none() || arguments.int(0) < 0 || arguments.unsigned(3) != 0;
+    if is_misused || !(LEAST..=PAGE_SIZE).contains(&room) {
         return Err(Errno::EINVAL);
     }
     let thread = thread_of(&*find(caller, arguments.int(0))?)?;
