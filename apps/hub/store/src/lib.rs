@@ -17,6 +17,7 @@
 pub mod backup;
 pub mod events;
 pub mod history;
+mod opened;
 pub mod private;
 pub mod schema;
 pub mod sealed;

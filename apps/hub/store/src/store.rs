@@ -2,6 +2,7 @@
 
 use crate::events::{self, Search};
 use crate::history::{History, Point, Resolution};
+use crate::opened::Opened;
 use crate::private;
 use crate::schema::{self, DOCUMENTS, Found, Migration};
 use crate::writer::{self, Job};
@@ -9,6 +10,7 @@ use house::{BoxFuture, Change, Event, Memory, MemoryError};
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, StorageError};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -85,7 +87,7 @@ pub(crate) struct Shared {
     pub pending: Mutex<Pending>,
     pub history: Mutex<History>,
     pub trouble: RwLock<Option<String>>,
-    pub db: RwLock<Option<Arc<Database>>>,
+    pub db: RwLock<Option<Arc<Opened>>>,
     /// Events that were dropped because the store could not take them.
     pub dropped: AtomicU64,
     /// Commits so far.
@@ -96,7 +98,7 @@ pub(crate) struct Shared {
 pub(crate) const PENDING_BYTES: usize = 32 << 20;
 
 impl Shared {
-    pub fn db(&self) -> Option<Arc<Database>> {
+    pub fn db(&self) -> Option<Arc<Opened>> {
         self.db.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -261,7 +263,7 @@ impl Store {
     ) -> Result<Vec<Point>, MemoryError> {
         let db = self.shared.db();
         let history = self.shared.history.lock().unwrap_or_else(PoisonError::into_inner);
-        quietly(|| history.query(db.as_deref(), entity, resolution, from_ms, to_ms))
+        quietly(|| history.query(db.as_deref().map(Deref::deref), entity, resolution, from_ms, to_ms))
             .map_err(MemoryError::Failed)
     }
 
@@ -374,10 +376,10 @@ fn open_current(
     migrations: &[Migration],
     version: u64,
     back_up: &dyn Fn(u64) -> std::io::Result<()>,
-) -> Result<Result<Database, String>, OpenError> {
+) -> Result<Result<Opened, String>, OpenError> {
     let opened = catch_unwind(AssertUnwindSafe(medium));
     let db = match opened {
-        Ok(Ok(db)) => db,
+        Ok(Ok(db)) => Opened::from(db),
         Ok(Err(DatabaseError::DatabaseAlreadyOpen)) => return Err(OpenError::Busy("the store".into())),
         Ok(Err(error)) => return Ok(Err(error.to_string())),
         Err(_) => return Ok(Err("corrupt: the store's file makes no sense".into())),

@@ -2,6 +2,7 @@
 
 use crate::events;
 use crate::history::History;
+use crate::opened::Opened;
 use crate::schema::{DOCUMENTS, JOURNAL, META};
 use crate::store::{Medium, Options, PENDING_BYTES, Shared, quietly};
 use house::{Change, Event, clock::EARLIEST_PLAUSIBLE_MS};
@@ -212,12 +213,12 @@ impl Writer {
         }
     }
 
-    fn reopen(&mut self) -> Result<Arc<Database>, String> {
+    fn reopen(&mut self) -> Result<Arc<Opened>, String> {
         let opened = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&self.medium));
         let opened = opened.unwrap_or(Err(redb::DatabaseError::Storage(redb::StorageError::Corrupted(
             "the store's file makes no sense".into(),
         ))));
-        let db = opened.map_err(|error| error.to_string()).and_then(|db| {
+        let db = opened.map(Opened::from).map_err(|error| error.to_string()).and_then(|db| {
             // A store that was never ready must not be written to blindly: its version is checked as at the start.
             match quietly(|| crate::schema::inspect(&db, crate::schema::VERSION))? {
                 crate::schema::Found::Current => Ok(Arc::new(db)),
