@@ -153,7 +153,13 @@ impl Open<'_> {
                 asked
                     .try_send((command, answer))
                     .map_err(|_| Problem::unavailable("too many commands wait for this device"))?;
-                wait.await.unwrap_or_else(|_| Err(Problem::unavailable("the connection was lost")))
+                let lost = || Problem::unavailable("the connection was lost");
+                // What is sent in the moment in which the session ends may stay in the channel, and its answer with it.
+                tokio::select! {
+                    biased;
+                    answered = wait => answered.unwrap_or_else(|_| Err(lost())),
+                    () = asked.closed() => Err(lost()),
+                }
             })
         });
         self.context.room.available(self.context.device, Some(commander));

@@ -362,7 +362,13 @@ async fn send(ask: &mpsc::Sender<Asked>, method: &'static str, params: Value) ->
     let (answer, wait) = oneshot::channel();
     let busy = |_| Problem::unavailable("too many commands wait for this device");
     ask.try_send(Asked { method, params, answer }).map_err(busy)?;
-    wait.await.unwrap_or_else(|_| Err(Problem::unavailable("the connection was lost")))
+    let lost = || Problem::unavailable("the connection was lost");
+    // What is sent in the moment in which the connection ends may stay in the channel, and its answer with it.
+    tokio::select! {
+        biased;
+        answered = wait => answered.unwrap_or_else(|_| Err(lost())),
+        () = ask.closed() => Err(lost()),
+    }
 }
 
 #[cfg(test)]
