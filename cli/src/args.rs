@@ -25,7 +25,11 @@ pub enum Command {
     /// Print the system calls: number, name, how much of each is there
     Abi,
     /// Check format, lints, the floors of the crates, and the figures in check.toml
-    Check,
+    Check {
+        /// Run what can be run of machine/ by Miri instead, which finds undefined behaviour (needs nightly Rust with miri)
+        #[arg(long)]
+        miri: bool,
+    },
     /// Build the home hub and run it on this machine, as `./hob hub --demo`
     #[command(disable_help_flag = true)]
     Hub {

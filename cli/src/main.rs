@@ -14,7 +14,8 @@ fn main() -> ExitCode {
         Command::Image(image) => commands::image::run(&workspace, &image),
         Command::Bench(bench) => commands::bench::run(&workspace, &bench),
         Command::Abi => commands::abi::run(&workspace),
-        Command::Check => commands::check::run(&workspace),
+        Command::Check { miri: true } => commands::check::miri(&workspace),
+        Command::Check { miri: false } => commands::check::run(&workspace),
         Command::Hub { arguments } => commands::hub::run(&workspace, &arguments),
         Command::Soc { arguments } => commands::soc::run(&workspace, &arguments),
         Command::Test(test) => {

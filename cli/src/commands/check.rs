@@ -54,6 +54,34 @@ pub fn run(workspace: &Workspace) -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
+/// What of machine/ does without its own stacks and processors, which Miri cannot play, and without spinning for long: the intrusive containers, and the
+/// value that is set once.
+const FOR_MIRI: &str = "binary(containers) + test(a_value_is_set_by_the_first_and_seen_by_all)";
+
+/// Runs tests of machine/ in Miri.
+pub fn miri(workspace: &Workspace) -> Result<ExitCode> {
+    let mut command = Command::new("cargo");
+    command.current_dir(workspace.root()).env("CARGO_TARGET_DIR", workspace.target().join("miri"));
+    command.args([
+        "+nightly",
+        "miri",
+        "nextest",
+        "run",
+        "-p",
+        "machine",
+        "--test",
+        "containers",
+        "--test",
+        "locks",
+    ]);
+    let status = command.args(["-E", FOR_MIRI]).status().context("cannot run cargo")?;
+    if status.success() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("if Miri is missing: rustup toolchain install nightly --component miri,rust-src");
+    Ok(ExitCode::FAILURE)
+}
+
 /// Runs one of cargo's checks; returns what to tell when it fails.
 fn cargo(
     workspace: &Workspace,
