@@ -185,8 +185,9 @@ impl Context<'_> {
         let inode = path.inode();
         let ownership = inode.ownership();
         let kind = Kind::of_mode(ownership.mode);
-        let mut access = how.access();
-        let mut truncates = how.flags.contains(OpenFlags::TRUNC) && kind == Kind::Regular && !is_new;
+        // O_TRUNC asks for the right to write, even of what has no size.
+        let access = how.access();
+        let truncates = how.flags.contains(OpenFlags::TRUNC) && kind == Kind::Regular && !is_new;
         match kind {
             Kind::Symlink => return Err(Errno::ELOOP),
             Kind::Directory if how.creates() || access.has(Access::WRITE) => return Err(Errno::EISDIR),
@@ -195,11 +196,6 @@ impl Context<'_> {
             }
             Kind::Socket if is_new => return Err(Errno::ENXIO),
             _ => {}
-        }
-        if kind != Kind::Regular && how.flags.contains(OpenFlags::TRUNC) && !how.flags.can_write() {
-            // O_TRUNC asks nothing of what has no size, so it asks no right either.
-            access = if how.flags.can_read() { Access::READ } else { Access::NONE };
-            truncates = false;
         }
         if !is_new {
             self.credentials.check(ownership, access)?;

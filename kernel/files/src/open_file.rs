@@ -258,7 +258,7 @@ impl OpenFile {
         if self.counts_as_writer { crate::change::drop_privileges(who, &self.path) } else { Ok(()) }
     }
 
-    /// lseek(2): ESPIPE, EINVAL for a position below zero, ENXIO, EOVERFLOW.
+    /// lseek(2): ESPIPE, EINVAL for a position below zero or beyond the largest, ENXIO.
     pub fn seek(&self, to: Seek) -> Result<u64, Errno> {
         self.check_not_path()?;
         match (self.positioning, to) {
@@ -273,7 +273,7 @@ impl OpenFile {
         let from_base =
             |base: u64, by: i64| match i64::try_from(base).ok().and_then(|base| base.checked_add(by)) {
                 Some(sum) => u64::try_from(sum).map_err(|_| Errno::EINVAL),
-                None => Err(Errno::EOVERFLOW),
+                None => Err(Errno::EINVAL),
             };
         let extent = |offset: i64, hole| {
             let offset = u64::try_from(offset).map_err(|_| Errno::ENXIO)?;

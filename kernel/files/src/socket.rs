@@ -55,7 +55,7 @@ pub struct Received {
     pub rights: Vec<Arc<OpenFile>>,
     /// Who the sender is, where SO_PASSCRED asks for it.
     pub credentials: Option<Ucred>,
-    /// `MSG_TRUNC`, `MSG_EOR`.
+    /// `MSG_TRUNC`, `MSG_CTRUNC`.
     pub flags: MessageFlags,
 }
 

@@ -180,7 +180,8 @@ pub fn copy(
         return Err(Errno::EPIPE);
     }
     let has_position = from.file().positioning().has_position();
-    if len == 0 && !has_position && to.file().as_pipe().is_none() {
+    let is_passing = from.file().as_socket().is_some() || from.file().as_pipe().is_some();
+    if len == 0 && is_passing && to.file().as_pipe().is_none() {
         return Err(Errno::EINVAL);
     }
     if len > 0 {

@@ -194,6 +194,8 @@ impl AddressSpace {
                 let offset = area.offset_bytes() + (address.0 - area.start) as u64;
                 Ok((object.id() << 1 | 1, offset))
             }
+            // A page that never changes wakes nobody.
+            Backing::Anonymous if !area.protection.contains(crate::Protection::WRITE) => Err(Errno::EFAULT),
             _ => Ok(private),
         }
     }

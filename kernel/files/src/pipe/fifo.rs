@@ -20,6 +20,9 @@ pub fn open_fifo(inode: &Arc<dyn Inode>, opening: &Opening<'_>) -> Result<Arc<dy
     let flags = opening.flags;
     let is_nonblocking = flags.contains(OpenFlags::NONBLOCK);
     let (reads, writes) = (flags.can_read(), flags.can_write());
+    if !reads && !writes {
+        return Err(Errno::EINVAL);
+    }
     if writes && !reads && is_nonblocking && !pipe.has_readers() {
         return Err(Errno::ENXIO);
     }

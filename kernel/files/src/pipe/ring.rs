@@ -141,7 +141,7 @@ impl Ring {
         }
     }
 
-    /// Copies out as much as there is and fits; of packets only the first.
+    /// Copies out as much as there is and fits; of packets only the first. What a page has for the reader goes whole or stays.
     pub(super) fn read(&mut self, into: &mut dyn Sink) -> Result<usize, Errno> {
         let mut done = 0;
         while into.remaining() > 0 {
@@ -149,13 +149,14 @@ impl Ring {
             let wanted = front.len.min(into.remaining());
             let is_packet = front.is_packet;
             let copied = match into.write_frame(&front.frame, front.start, wanted) {
-                Ok(copied) => copied,
+                Ok(copied) if copied == wanted => copied,
+                Ok(_) if done == 0 => return Err(Errno::EFAULT),
                 Err(error) if done == 0 => return Err(error),
-                Err(_) => break,
+                Ok(_) | Err(_) => break,
             };
             done += copied;
             self.consume(copied);
-            if is_packet || copied < wanted {
+            if is_packet {
                 break;
             }
         }

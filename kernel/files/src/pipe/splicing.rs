@@ -60,6 +60,16 @@ impl Pipe {
         }
     }
 
+    /// Waits until there are bytes, or nobody is left who could write some: EAGAIN, EINTR.
+    fn wait_for_bytes(&self, patient: bool) -> Result<(), Errno> {
+        let ready = || (!self.is_empty() || !self.has_writers()).then_some(());
+        match ready() {
+            Some(()) => Ok(()),
+            None if !patient => Err(Errno::EAGAIN),
+            None => self.ready_to_read.wait_until(Wait::INTERRUPTIBLE, ready).map_err(|_| Errno::EINTR),
+        }
+    }
+
     /// Puts a page of its own with `len` bytes behind what is in the ring: ENOMEM.
     pub(crate) fn append(&self, frame: Frame, len: usize) -> Result<(), Errno> {
         self.put(Buffer { frame, start: 0, len, can_grow: true, is_packet: false })
@@ -87,8 +97,10 @@ impl Pipe {
         }
         let mut done = 0;
         while done < len {
-            let step = to
-                .wait_for_place(patient && done == 0)
+            // What is to be moved is waited for before the place for it.
+            let step = self
+                .wait_for_bytes(patient && done == 0)
+                .and_then(|()| to.wait_for_place(patient && done == 0))
                 .and_then(|()| self.take(len - done, patient && done == 0));
             match step {
                 Ok(Some(buffer)) => {
@@ -113,16 +125,7 @@ impl Pipe {
         if Arc::ptr_eq(self, to) {
             return Err(Errno::EINVAL);
         }
-        while self.is_empty() {
-            if !self.has_writers() {
-                break;
-            }
-            if !patient {
-                return Err(Errno::EAGAIN);
-            }
-            let ready = || (!self.is_empty() || !self.has_writers()).then_some(());
-            self.ready_to_read.wait_until(Wait::INTERRUPTIBLE, ready).map_err(|_| Errno::EINTR)?;
-        }
+        self.wait_for_bytes(patient)?;
         to.wait_for_place(patient)?;
         let mut done = 0;
         let mut index = 0;

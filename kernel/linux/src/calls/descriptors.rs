@@ -197,8 +197,12 @@ fn locks(file: &OpenFile) -> Result<&FileLocks, Errno> {
 fn get_lock(caller: &Caller, file: &OpenFile, command: u32, address: UserAddress) -> Outcome {
     let is_open_file = command == F_OFD_GETLK;
     let mut lock: Flock = user::read_value(address)?;
-    let kind = kind(lock.l_type).ok_or(Errno::EINVAL)?;
+    let wanted = kind(lock.l_type).ok_or(Errno::EINVAL);
+    if !is_open_file {
+        wanted?;
+    }
     let range = record(file, &lock, is_open_file)?;
+    let kind = wanted?;
     let (owner, pid) = owner(caller, file, is_open_file);
     match locks(file)?.find_conflict(&Record { range, kind, owner, pid }) {
         Some(other) => {

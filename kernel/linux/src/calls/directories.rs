@@ -16,7 +16,7 @@ use memory::user::{self, UserSink};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::Arguments;
-use super::files::{look_up, path, start, with_context};
+use super::files::{look_up, path, start_named, with_context};
 use crate::process::Caller;
 use crate::process::place::Directories;
 
@@ -24,7 +24,7 @@ type Outcome = Result<usize, Errno>;
 
 fn make_directory(caller: &Caller, directory: i32, address: UserAddress, mode: u32) -> Outcome {
     let path = path(address)?;
-    let start = start(caller, directory, &path)?;
+    let start = start_named(caller, directory, &path)?;
     with_context(caller, |context| context.make_directory(start.as_ref(), &path, mode))?;
     Ok(0)
 }
@@ -46,7 +46,7 @@ fn make_node(caller: &Caller, directory: i32, address: UserAddress, mode: u32, d
         _ => return Err(Errno::EINVAL),
     }
     let path = path(address)?;
-    let start = start(caller, directory, &path)?;
+    let start = start_named(caller, directory, &path)?;
     with_context(caller, |context| context.make_node(start.as_ref(), &path, mode, u64::from(device)))?;
     Ok(0)
 }
@@ -63,8 +63,11 @@ pub fn mknodat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 fn make_symlink(caller: &Caller, target: UserAddress, directory: i32, address: UserAddress) -> Outcome {
     let target = path(target)?;
+    if target.is_empty() {
+        return Err(Errno::ENOENT);
+    }
     let path = path(address)?;
-    let start = start(caller, directory, &path)?;
+    let start = start_named(caller, directory, &path)?;
     with_context(caller, |context| context.make_symlink(&target, start.as_ref(), &path))?;
     Ok(0)
 }
@@ -90,7 +93,7 @@ fn make_link(caller: &Caller, old: (i32, UserAddress), new: (i32, UserAddress), 
     };
     let old = look_up(caller, old.0, &old_path, how)?;
     let new_path = path(new.1)?;
-    let start = start(caller, new.0, &new_path)?;
+    let start = start_named(caller, new.0, &new_path)?;
     with_context(caller, |context| context.link(&old, start.as_ref(), &new_path))?;
     Ok(0)
 }
@@ -115,8 +118,8 @@ fn move_name(caller: &Caller, old: (i32, UserAddress), new: (i32, UserAddress), 
         return Err(Errno::EINVAL);
     }
     let old_path = path(old.1)?;
-    let old_start = start(caller, old.0, &old_path)?;
-    let new_place = path(new.1).and_then(|path| Ok((start(caller, new.0, &path)?, path)));
+    let old_start = start_named(caller, old.0, &old_path)?;
+    let new_place = path(new.1).and_then(|path| Ok((start_named(caller, new.0, &path)?, path)));
     let (new_start, new_path) = match new_place {
         Ok(place) => place,
         Err(error) => {
@@ -150,7 +153,7 @@ pub fn renameat2(caller: &mut Caller, arguments: &Arguments) -> Outcome {
 
 fn remove(caller: &Caller, directory: i32, address: UserAddress, is_directory: bool) -> Outcome {
     let path = path(address)?;
-    let start = start(caller, directory, &path)?;
+    let start = start_named(caller, directory, &path)?;
     with_context(caller, |context| {
         if is_directory {
             context.remove_directory(start.as_ref(), &path)

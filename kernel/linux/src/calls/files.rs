@@ -31,6 +31,11 @@ pub fn start(caller: &Caller, descriptor: i32, path: &[u8]) -> Result<Option<Pat
     Ok(Some(file.path().clone()))
 }
 
+/// As [`start`], for a path that must not be empty: ENOENT, whatever the descriptor is.
+pub fn start_named(caller: &Caller, descriptor: i32, path: &[u8]) -> Result<Option<Path>, Errno> {
+    if path.is_empty() { Err(Errno::ENOENT) } else { start(caller, descriptor, path) }
+}
+
 /// Calls `act` with the caller's root, working directory and identity.
 pub fn with_context<R>(caller: &Caller, act: impl FnOnce(&Context<'_>) -> R) -> R {
     let directories = caller.place.directories();
@@ -57,8 +62,8 @@ fn open_path(caller: &Caller, directory: i32, address: UserAddress, how: OpenHow
     if path.is_empty() {
         return Err(Errno::ENOENT);
     }
-    let start = start(caller, directory, &path)?;
     let number = caller.descriptors.reserve(0, caller.process.limits.descriptors())?;
+    let start = start(caller, directory, &path)?;
     let file = with_context(caller, |context| context.open(start.as_ref(), &path, how))?;
     Ok(number.fill(file, how.flags.contains(OpenFlags::CLOEXEC)) as usize)
 }
@@ -175,6 +180,9 @@ pub fn fallocate(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     };
     if !is_known {
         return Err(Errno::EOPNOTSUPP);
+    }
+    if arguments.long(2).checked_add(arguments.long(3)).is_none() && file.metadata().is_regular() {
+        return Err(if file.flags().can_write() { Errno::EFBIG } else { Errno::EBADF });
     }
     let makes_longer = (how - FallocateFlags::KEEP_SIZE).is_empty();
     if file.flags().can_write() && makes_longer {

@@ -158,6 +158,7 @@ fn read_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>, flags: u
     if sink.remaining() == 0 {
         return Ok(0);
     }
+    check_end(at, sink.remaining())?;
     let flags = checked_flags(flags)?;
     if !(flags - HINTS).is_empty() && file.path().dentry.is_directory() {
         return Err(Errno::EOPNOTSUPP);
@@ -180,6 +181,7 @@ fn write_vector(caller: &Caller, arguments: &Arguments, at: Option<i64>, flags: 
     if source.remaining() == 0 {
         return Ok(0);
     }
+    check_end(at, source.remaining())?;
     let flags = checked_flags(flags)?;
     let outcome = write_limited(caller, &file, &mut source, at);
     let written = finish_write(caller, &file, outcome)?;
@@ -244,6 +246,13 @@ const SYNCHRONOUS: ReadWriteFlags = ReadWriteFlags::DSYNC.union(ReadWriteFlags::
 /// The offset of preadv2 and pwritev2: -1 is the position of the file.
 fn offset_or_position(offset: i64) -> Result<Option<i64>, Errno> {
     if offset == -1 { Ok(None) } else { checked_offset(offset).map(Some) }
+}
+
+/// EINVAL for bytes that would lie beyond the largest position.
+fn check_end(at: Option<i64>, len: usize) -> Result<(), Errno> {
+    let is_beyond =
+        at.is_some_and(|at| i64::try_from(len).ok().and_then(|len| at.checked_add(len)).is_none());
+    if is_beyond { Err(Errno::EINVAL) } else { Ok(()) }
 }
 
 /// The flags of preadv2 and pwritev2, asked for once there is something to move: EOPNOTSUPP for those that there are not.

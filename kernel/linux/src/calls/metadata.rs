@@ -232,7 +232,7 @@ pub fn utimensat(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         None => None,
     };
     let Some(address) = arguments.optional(1) else {
-        if arguments.unsigned(3) != 0 {
+        if arguments.unsigned(3) != 0 && arguments.int(0) != AT_FDCWD {
             return Err(Errno::EINVAL);
         }
         return change_times_of(caller, arguments.int(0), times);

@@ -5,7 +5,7 @@ use abi::fcntl::{OpenFlags, SpliceFlags};
 use alloc::sync::Arc;
 use files::splice::SizeLimit;
 use files::{Kind, OpenFile};
-use machine::address::UserAddress;
+use machine::address::{PAGE_SIZE, UserAddress};
 use memory::user;
 
 use super::Arguments;
@@ -121,13 +121,12 @@ pub fn copy_file_range(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     }
     let source = caller.descriptors.get_usable(arguments.int(0))?;
     let target = caller.descriptors.get_usable(arguments.int(2))?;
-    for file in [&source, &target] {
-        let metadata = file.metadata();
-        match metadata.kind() {
-            Kind::Directory => return Err(Errno::EISDIR),
-            _ if !metadata.is_regular() => return Err(Errno::EINVAL),
-            _ => {}
-        }
+    let both = [source.metadata(), target.metadata()];
+    if both.iter().any(|metadata| metadata.kind() == Kind::Directory) {
+        return Err(Errno::EISDIR);
+    }
+    if !both.iter().all(|metadata| metadata.is_regular()) {
+        return Err(Errno::EINVAL);
     }
     let may_copy = source.flags().can_read() && target.flags().can_write();
     if !may_copy || target.flags().contains(OpenFlags::APPEND) {
@@ -216,6 +215,30 @@ pub fn tee(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     finish_write(caller, &target, outcome)
 }
 
+/// Writes one page of the segments after the other, as far as they can be read.
+fn write_each(file: &OpenFile, segments: &[(UserAddress, usize)]) -> Outcome {
+    let mut done = 0;
+    for &(base, len) in segments {
+        let mut at = base;
+        while at.0 < base.0 + len {
+            // A page can be read or not; what is in front of one that cannot is written.
+            let part = (PAGE_SIZE - at.page_offset()).min(base.0 + len - at.0);
+            match file.write(&mut user::UserSource::new(at, part)?) {
+                Ok(written) => {
+                    done += written;
+                    at.0 += written;
+                    if written < part {
+                        return Ok(done);
+                    }
+                }
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => return Ok(done),
+            }
+        }
+    }
+    Ok(done)
+}
+
 /// vmsplice(2): bytes are copied, so that the program may go on using its memory as it likes.
 pub fn vmsplice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     SpliceFlags::from_bits(arguments.unsigned(3)).ok_or(Errno::EINVAL)?;
@@ -228,7 +251,7 @@ pub fn vmsplice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         return Err(Errno::EBADF);
     }
     if file.flags().can_write() {
-        let outcome = file.write(&mut user::UserSource::vector(segments)?);
+        let outcome = write_each(&file, &segments);
         finish_write(caller, &file, outcome)
     } else {
         file.read(&mut user::UserSink::vector(segments)?)

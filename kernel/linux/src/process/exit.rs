@@ -154,6 +154,7 @@ fn adopt(process: &Arc<Process>, heir: &Option<Arc<Process>>, child: Arc<Process
     if let Some(heir) = heir {
         child.set_exit_signal(Signal::SIGCHLD);
         child.set_parent(heir);
+        child.state.lock().is_told = false;
         heir.add_child(&child);
         let zombie = child.state.lock().zombie;
         if let Some(status) = zombie {
@@ -176,6 +177,7 @@ fn hang_up_if_orphaned(group: &super::Group, without: &Process) {
 /// Tells the parent of a zombie. A parent that ignores SIGCHLD never waits: the zombie goes at once (wait(2), notes).
 fn tell_parent(parent: &Arc<Process>, child: &Arc<Process>, status: WaitStatus) {
     let Some(signal) = child.exit_signal() else {
+        child.state.lock().is_told = true;
         parent.child_changed.wake_all();
         return;
     };
@@ -201,5 +203,6 @@ fn tell_parent(parent: &Arc<Process>, child: &Arc<Process>, status: WaitStatus) 
     if goes_at_once && parent.remove_child(child) {
         wait::release(child);
     }
+    child.state.lock().is_told = true;
     parent.child_changed.wake_all();
 }

@@ -161,6 +161,8 @@ pub struct State {
     pub leader_status: Option<WaitStatus>,
     /// The final status: the process is a zombie.
     pub zombie: Option<WaitStatus>,
+    /// The parent has been told that it is: it is not waited for before.
+    pub is_told: bool,
     /// A change that the parent has not waited for.
     pub report: Option<WaitStatus>,
     /// Whether the first process can be ended by a signal: it has caused one itself.
@@ -210,6 +212,7 @@ impl Process {
             live_threads: 0,
             leader_status: None,
             zombie: None,
+            is_told: false,
             report: None,
             is_killable: false,
         };

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use abi::Errno;
 use abi::sched::{WaitFlags, WaitStatus};
 use machine::sync::atomic::Ordering;
-use threads::{Wait, WaitError};
+use threads::Wait;
 
 use super::account::Usage;
 use super::ids::Pid;
@@ -51,29 +51,44 @@ impl Which {
 /// Waits until a child that is meant has changed its state in a way that `flags` ask for. `None` with WNOHANG when none has; ECHILD when there is none that could.
 pub fn wait(caller: &Caller, which: Which, flags: WaitFlags) -> Result<Option<Found>, Errno> {
     let process = &caller.process;
-    if let Some(outcome) = look(process, which, flags) {
-        return outcome.map(Some);
+    let is_patient = !flags.contains(WaitFlags::NOHANG);
+    let how = Wait { interruptible: is_patient, deadline_ns: None };
+    let ready = || match look(process, which, flags) {
+        Look::Found(found) => Some(Ok(Some(found))),
+        Look::Failed(error) => Some(Err(error)),
+        Look::Nothing => (!is_patient).then_some(Ok(None)),
+        // SIGCHLD comes before the end of a wait, so even who has no patience waits for that moment.
+        Look::BeingTold => None,
+    };
+    match ready() {
+        Some(outcome) => outcome,
+        None => process.child_changed.wait_until(how, ready).unwrap_or(Err(Errno::EINTR)),
     }
-    if flags.contains(WaitFlags::NOHANG) {
-        return Ok(None);
-    }
-    match process.child_changed.wait_until(Wait::INTERRUPTIBLE, || look(process, which, flags)) {
-        Ok(outcome) => outcome.map(Some),
-        Err(WaitError::Interrupted | WaitError::TimedOut) => Err(Errno::EINTR),
-    }
+}
+
+/// What a look at all children says.
+enum Look {
+    Found(Found),
+    /// One is meant, and has nothing to tell.
+    Nothing,
+    /// One that is meant has ended, and its parent is about to be told.
+    BeingTold,
+    Failed(Errno),
 }
 
 /// What a look at one child says.
 enum Seen {
     Nothing,
+    BeingTold,
     Ended(WaitStatus),
     Changed(WaitStatus),
 }
 
-/// Looks once. `None` when a child is meant but has not changed.
-fn look(process: &Arc<Process>, which: Which, flags: WaitFlags) -> Option<Result<Found, Errno>> {
+/// Looks once.
+fn look(process: &Arc<Process>, which: Which, flags: WaitFlags) -> Look {
     loop {
         let mut is_any_meant = false;
+        let mut is_being_told = false;
         let found = process.find_child(|child| {
             if !which.matches(child, flags) {
                 return None;
@@ -83,12 +98,20 @@ fn look(process: &Arc<Process>, which: Which, flags: WaitFlags) -> Option<Result
             is_any_meant |= can_change;
             match examine(child, flags) {
                 Seen::Nothing => None,
+                Seen::BeingTold => {
+                    is_being_told = true;
+                    None
+                }
                 Seen::Ended(status) => Some((child.pid(), status, true)),
                 Seen::Changed(status) => Some((child.pid(), status, false)),
             }
         });
         let Some((pid, status, has_ended)) = found else {
-            return if is_any_meant { None } else { Some(Err(Errno::ECHILD)) };
+            return match (is_being_told, is_any_meant) {
+                (true, _) => Look::BeingTold,
+                (false, true) => Look::Nothing,
+                (false, false) => Look::Failed(Errno::ECHILD),
+            };
         };
         let child = process.namespaces.pids.process(pid);
         let Some(child) = child.filter(|child| child.parent_pid() == process.pid()) else {
@@ -106,7 +129,7 @@ fn look(process: &Arc<Process>, which: Which, flags: WaitFlags) -> Option<Result
             process.account.add_child(&child);
             release(&child);
         }
-        return Some(Ok(Found { pid: child.pid(), uid, status, usage }));
+        return Look::Found(Found { pid: child.pid(), uid, status, usage });
     }
 }
 
@@ -114,7 +137,11 @@ fn look(process: &Arc<Process>, which: Which, flags: WaitFlags) -> Option<Result
 fn examine(child: &Process, flags: WaitFlags) -> Seen {
     let mut state = child.state.lock();
     if let Some(status) = state.zombie {
-        return if flags.contains(WaitFlags::EXITED) { Seen::Ended(status) } else { Seen::Nothing };
+        return match (flags.contains(WaitFlags::EXITED), state.is_told) {
+            (true, true) => Seen::Ended(status),
+            (true, false) => Seen::BeingTold,
+            (false, _) => Seen::Nothing,
+        };
     }
     let Some(report) = state.report else { return Seen::Nothing };
     let is_wanted = match report {

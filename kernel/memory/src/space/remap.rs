@@ -85,7 +85,7 @@ impl AddressSpace {
         if !new.is_page_aligned() || (new.0 < old_end && old < end) {
             return Err(Errno::EINVAL);
         }
-        if new.0 < LOWEST_ADDRESS && !self.limits().may_map_low { Err(Errno::EPERM) } else { Ok(()) }
+        Ok(())
     }
 
     fn remap_locked(
@@ -96,6 +96,9 @@ impl AddressSpace {
     ) -> Result<usize, Errno> {
         let &Wanted { old, old_len, new_len, .. } = wanted;
         let area = self.areas.lock().find(old).cloned().ok_or(Errno::EFAULT)?;
+        if wanted.target.is_some_and(|target| target < LOWEST_ADDRESS) && !self.limits().may_map_low {
+            return Err(Errno::EPERM);
+        }
         if old_len == 0 {
             // A second mapping of the same shared object.
             if !area.is_shared() || !wanted.may_move {

@@ -21,20 +21,29 @@ use crate::walk::Lookup;
 /// What hangs on the inode of a socket's path.
 struct Bound(Weak<UnixSocket>);
 
+/// Makes the file that shows where a socket is: EADDRINUSE where there is one.
+fn make_place(caller: &SocketCaller<'_>, path: &[u8]) -> Result<crate::Path, Errno> {
+    let made = caller.context.make_node(None, path, S_IFSOCK | 0o777, 0);
+    made.map_err(|error| if error == Errno::EEXIST { Errno::EADDRINUSE } else { error })
+}
+
 impl UnixSocket {
     pub(super) fn bind_to(&self, caller: &SocketCaller<'_>, address: &[u8]) -> Result<(), Errno> {
         // The family alone asks for any name.
         let wanted =
             if address == AF_UNIX.to_ne_bytes() { Address::Unnamed } else { Address::parse(address)? };
         if self.own.address() != Address::Unnamed {
-            // A path that is taken is said first.
-            let is_taken = |path: &[u8]| caller.context.look_up(None, path, Lookup::NO_FOLLOW).is_ok();
-            return Err(match &wanted {
+            return match &wanted {
                 // It has a name, and any would have done.
-                Address::Unnamed => return Ok(()),
-                Address::Path(path) if is_taken(path) => Errno::EADDRINUSE,
-                _ => Errno::EINVAL,
-            });
+                Address::Unnamed => Ok(()),
+                Address::Abstract(_) => Err(Errno::EINVAL),
+                // What is wrong with the path is said first.
+                Address::Path(path) => {
+                    make_place(caller, path)?;
+                    caller.context.unlink(None, path)?;
+                    Err(Errno::EINVAL)
+                }
+            };
         }
         let bound = match wanted {
             Address::Unnamed => Address::Abstract(self.namespace.bind_any(&self.me)?),
@@ -44,9 +53,7 @@ impl UnixSocket {
             }
             Address::Path(path) => {
                 let bound = try_arc(Bound(Weak::clone(&self.me)))?;
-                let made = caller.context.make_node(None, &path, S_IFSOCK | 0o777, 0);
-                let place =
-                    made.map_err(|error| if error == Errno::EEXIST { Errno::EADDRINUSE } else { error })?;
+                let place = make_place(caller, &path)?;
                 let attachment = place.inode().attachment().ok_or(Errno::EOPNOTSUPP)?;
                 attachment.attach(bound);
                 Address::Path(path)

@@ -66,6 +66,12 @@ impl UnixSocket {
         if self.kind != UnixKind::Stream && len > MESSAGE_MAX {
             return Err(Errno::EMSGSIZE);
         }
+        if self.kind != UnixKind::Stream && self.writing_has_ended.load(Ordering::Acquire) {
+            return Err(Errno::EPIPE);
+        }
+        if self.kind == UnixKind::Packets && self.peer().is_some_and(|peer| peer.has_reading_ended()) {
+            return Err(Errno::EPIPE);
+        }
         // Datagrams are taken before a receiver is looked for, too.
         let datagram = if self.kind == UnixKind::Stream { None } else { Some(copy_in(from, len)?) };
         let target = match to {
@@ -337,9 +343,6 @@ impl UnixSocket {
             };
             if received.len < full_len {
                 received.flags |= MessageFlags::TRUNC;
-            }
-            if self.kind == UnixKind::Packets {
-                received.flags |= MessageFlags::EOR;
             }
             return Ok(received);
         }
