@@ -147,19 +147,21 @@ impl AddressSpace {
     ) -> Result<usize, Errno> {
         let &Wanted { old, old_len, new_len, .. } = wanted;
         let end = old.checked_add(old_len).filter(|end| *end <= USER_END).ok_or(Errno::EINVAL)?;
+        let is_one = new_len != old_len;
+        let kept_end = old + old_len.min(new_len);
+        // Before anything is changed.
+        if is_one && self.areas.lock().find(old).is_none_or(|area| area.end < kept_end) {
+            return Err(Errno::EFAULT);
+        }
         if new_len < old_len {
             self.unmap_locked(old + new_len..end, removed)?;
         }
-        let is_one = new_len != old_len;
-        let end = old + old_len.min(new_len);
+        let end = kept_end;
         let mut at = old;
         loop {
             let next = self.areas.lock().range(at, end).next().cloned();
             let Some(area) = next else { break };
             if is_one {
-                if area.end < end {
-                    return Err(Errno::EFAULT);
-                }
                 let shorter = Wanted { old_len: end - old, ..*wanted };
                 return self.move_mapping(changes, &area, &shorter, removed);
             }
