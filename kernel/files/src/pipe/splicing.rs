@@ -4,6 +4,7 @@ use alloc::sync::Arc;
 
 use abi::Errno;
 use machine::frame::Frame;
+use memory::Source;
 use threads::Wait;
 
 use super::Pipe;
@@ -67,6 +68,18 @@ impl Pipe {
             Some(()) => Ok(()),
             None if !patient => Err(Errno::EAGAIN),
             None => self.ready_to_read.wait_until(Wait::INTERRUPTIBLE, ready).map_err(|_| Errno::EINTR),
+        }
+    }
+
+    /// Copies as much as there is room for, once there is some: see [`wait_for_place`](Self::wait_for_place). EFAULT.
+    pub fn put_in(&self, from: &mut dyn Source, patient: bool) -> Result<usize, Errno> {
+        loop {
+            self.wait_for_place(patient)?;
+            match self.write(from, true, false) {
+                // Somebody else has filled it in between.
+                Err(Errno::EAGAIN) if patient => {}
+                result => return result,
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use abi::Errno;
 use abi::fcntl::{OpenFlags, SpliceFlags};
 use alloc::sync::Arc;
+use files::pipe::Pipe;
 use files::splice::SizeLimit;
 use files::{Kind, OpenFile};
 use machine::address::{PAGE_SIZE, UserAddress};
@@ -215,15 +216,15 @@ pub fn tee(caller: &mut Caller, arguments: &Arguments) -> Outcome {
     finish_write(caller, &target, outcome)
 }
 
-/// Writes one page of the segments after the other, as far as they can be read.
-fn write_each(file: &OpenFile, segments: &[(UserAddress, usize)]) -> Outcome {
+/// Puts one page of the segments after the other into a pipe, as far as they can be read and there is room. `patient` is for the first.
+fn write_each(pipe: &Pipe, segments: &[(UserAddress, usize)], patient: bool) -> Outcome {
     let mut done = 0;
     for &(base, len) in segments {
         let mut at = base;
         while at.0 < base.0 + len {
             // A page can be read or not; what is in front of one that cannot is written.
             let part = (PAGE_SIZE - at.page_offset()).min(base.0 + len - at.0);
-            match file.write(&mut user::UserSource::new(at, part)?) {
+            match pipe.put_in(&mut user::UserSource::new(at, part)?, patient && done == 0) {
                 Ok(written) => {
                     done += written;
                     at.0 += written;
@@ -239,19 +240,17 @@ fn write_each(file: &OpenFile, segments: &[(UserAddress, usize)]) -> Outcome {
     Ok(done)
 }
 
-/// vmsplice(2): bytes are copied, so that the program may go on using its memory as it likes.
+/// vmsplice(2): bytes are copied, so that the program may go on using its memory as it likes. Only for the first byte does it wait.
 pub fn vmsplice(caller: &mut Caller, arguments: &Arguments) -> Outcome {
-    SpliceFlags::from_bits(arguments.unsigned(3)).ok_or(Errno::EINVAL)?;
+    let flags = SpliceFlags::from_bits(arguments.unsigned(3)).ok_or(Errno::EINVAL)?;
     let file = caller.descriptors.get_usable(arguments.int(0))?;
     let segments = super::io::segments(arguments.address(1), arguments.unsigned(2))?;
     if segments.iter().all(|(_, len)| *len == 0) {
         return Ok(0);
     }
-    if file.file().as_pipe().is_none() {
-        return Err(Errno::EBADF);
-    }
+    let pipe = file.file().as_pipe().ok_or(Errno::EBADF)?.pipe();
     if file.flags().can_write() {
-        let outcome = write_each(&file, &segments);
+        let outcome = write_each(pipe, &segments, !flags.contains(SpliceFlags::NONBLOCK));
         finish_write(caller, &file, outcome)
     } else {
         file.read(&mut user::UserSink::vector(segments)?)
