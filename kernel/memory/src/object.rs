@@ -110,6 +110,11 @@ pub(crate) fn touch(frame: &Frame) {
 pub(crate) const INDEX_FRAMES: usize = 8;
 
 impl Object {
+    /// Whether a program may store to it through a mapping that it shares.
+    pub fn is_mapped_to_be_written(&self) -> bool {
+        self.mappers.may_be_written()
+    }
+
     /// Memory of `size_bytes` that is all zero and has no other copy. `ENOMEM` when there is no room for what describes it.
     pub fn memory(size_bytes: u64) -> Result<Arc<Self>, Errno> {
         Ok(try_arc(Self::new(size_bytes, None, 0))?)

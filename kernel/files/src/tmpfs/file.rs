@@ -75,11 +75,16 @@ impl Contents {
         self.seals.store(0, Ordering::Release);
     }
 
-    /// Adds seals (F_ADD_SEALS): EPERM when sealing itself is sealed.
+    /// Adds seals (F_ADD_SEALS): EPERM when sealing itself is sealed, EBUSY to forbid writing while a program may write
+    /// through a mapping.
     pub(crate) fn add_seals(&self, seals: Seals) -> Result<(), Errno> {
         let _writing = self.writing.lock();
         if self.seals().contains(Seals::SEAL) {
             return Err(Errno::EPERM);
+        }
+        let is_mapped = || self.object.get().is_some_and(|object| object.is_mapped_to_be_written());
+        if (seals - self.seals()).contains(Seals::WRITE) && is_mapped() {
+            return Err(Errno::EBUSY);
         }
         self.seals.fetch_or(seals.bits(), Ordering::AcqRel);
         Ok(())

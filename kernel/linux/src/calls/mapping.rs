@@ -1,7 +1,7 @@
 //! Memory: mmap(2), brk(2), mprotect(2) and their kin.
 
 use abi::Errno;
-use abi::fcntl::OpenFlags;
+use abi::fcntl::{OpenFlags, Seals};
 use abi::mman::{MAP_TYPE, MLOCK_ONFAULT, MapFlags, MlockallFlags, MremapFlags, MsyncFlags, ProtFlags};
 use abi::system::Personality;
 use alloc::sync::Arc;
@@ -28,7 +28,7 @@ fn protection(caller: &Caller, flags: ProtFlags) -> Protection {
     protection
 }
 
-/// Where the pages of a file mapping come from, and whether the file's access mode allows it (mmap(2), EACCES).
+/// Where the pages of a file mapping come from, and whether the file's access mode (mmap(2), EACCES) and its seals (EPERM) allow it.
 fn file_backing(
     caller: &Caller,
     descriptor: i32,
@@ -42,6 +42,16 @@ fn file_backing(
     if !flags.can_read() || kind == MapKind::Shared && protection.contains(Protection::WRITE) && !may_write {
         return Err(Errno::EACCES);
     }
+    let seals = if kind == MapKind::Shared {
+        files::memfd::seals(&file).unwrap_or(Seals::empty())
+    } else {
+        Seals::empty()
+    };
+    let is_sealed = seals.intersects(Seals::WRITE | Seals::FUTURE_WRITE);
+    if is_sealed && protection.contains(Protection::WRITE) {
+        return Err(Errno::EPERM);
+    }
+    let may_write = may_write && !is_sealed;
     let is_no_exec = file.path().mount.forbids_execution();
     if is_no_exec && protection.contains(Protection::EXECUTE) {
         return Err(Errno::EPERM);

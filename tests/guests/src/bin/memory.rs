@@ -1,7 +1,7 @@
 //! Memory: mapping, protection, moving and growing, files mapped shared and private, what a child shares, brk.
 #![expect(unsafe_code, reason = "mapping memory is what safe code cannot do")]
 
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
 use rustix::io::{Errno, pread, pwrite};
 use rustix::mm::{
     Advice, MapFlags, MprotectFlags, MremapFlags, MsyncFlags, ProtFlags, madvise, mmap, mmap_anonymous,
@@ -10,6 +10,7 @@ use rustix::mm::{
 use std::arch::asm;
 use std::ffi::c_void;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::ptr::{null_mut, read_volatile, write_volatile};
 
 const PAGE: usize = 4096;
@@ -20,6 +21,8 @@ fn main() -> io::Result<()> {
     refused();
     remapped()?;
     files()?;
+    sealed()?;
+    pages_for_a_pipe()?;
     brk();
     many_areas()?;
     children()
@@ -144,6 +147,50 @@ fn remapped() -> io::Result<()> {
         munmap(moved, 2 * PAGE)?;
         munmap(at.add(3 * PAGE), PAGE)?;
     }
+    Ok(())
+}
+
+/// What seals forbid to mappings, and mappings to seals.
+fn sealed() -> io::Result<()> {
+    for seal in [SealFlags::WRITE, SealFlags::FUTURE_WRITE] {
+        let file = memfd_create("sealed", MemfdFlags::ALLOW_SEALING)?;
+        ftruncate(&file, PAGE as u64)?;
+        // SAFETY: fresh mappings of a file that only this function knows.
+        let map = |protection, flags| unsafe { mmap(null_mut(), PAGE, protection, flags, &file, 0) };
+        let shared = map(READ_WRITE, MapFlags::SHARED)?;
+        println!("sealed while it is mapped: {:?}", fcntl_add_seals(&file, seal));
+        // SAFETY: nobody uses it any more.
+        unsafe { munmap(shared, PAGE) }?;
+        println!("sealed: {:?}", fcntl_add_seals(&file, seal));
+        println!("mapped to write: {:?}", map(READ_WRITE, MapFlags::SHARED).err());
+        println!("a copy: {:?}", map(READ_WRITE, MapFlags::PRIVATE).err());
+        let shared = map(ProtFlags::READ, MapFlags::SHARED)?;
+        // SAFETY: only what may be done with the memory changes.
+        let changed = unsafe { mprotect(shared, PAGE, MprotectFlags::READ | MprotectFlags::WRITE) };
+        println!("made writable: {changed:?}");
+    }
+    Ok(())
+}
+
+/// vmsplice gives a pipe what there is room for, and waits only for the first byte.
+fn pages_for_a_pipe() -> io::Result<()> {
+    const VMSPLICE: usize = 278;
+    let (reader, writer) = rustix::pipe::pipe()?;
+    // SAFETY: fresh memory.
+    let memory = unsafe { mmap_anonymous(null_mut(), 40 * PAGE, READ_WRITE, MapFlags::PRIVATE) }?;
+    let segment = [memory as usize, 40 * PAGE];
+    let give = |flags| {
+        let arguments = [writer.as_raw_fd() as usize, segment.as_ptr() as usize, 1, flags, 0, 0];
+        // SAFETY: the call reads memory that stays as it is.
+        unsafe { guests::call(VMSPLICE, arguments) }
+    };
+    println!("pages that a pipe takes: {}", give(0));
+    println!("that a full one takes: {}", give(2));
+    println!("taken: {:?}", rustix::io::read(&reader, &mut [0; 3 * PAGE]));
+    println!("that one with room takes: {}", give(0));
+    drop(reader);
+    // SAFETY: only the kernel looked at it.
+    unsafe { munmap(memory, 40 * PAGE) }?;
     Ok(())
 }
 
