@@ -414,7 +414,7 @@ pub fn prctl(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         }
         PR_SET_TIMERSLACK => {
             // Sleeps are exact whatever is asked; the number is kept for who asks.
-            caller.timer_slack_ns = if value == 0 { 50_000 } else { value };
+            caller.timer_slack_ns = if value == 0 { caller.first_timer_slack_ns } else { value };
         }
         PR_GET_TIMERSLACK => return Ok(caller.timer_slack_ns as usize),
         PR_GET_TID_ADDRESS => {

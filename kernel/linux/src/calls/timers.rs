@@ -1,7 +1,7 @@
 //! Timers that send signals: alarm(2), setitimer(2), timer_create(2).
 
 use abi::Errno;
-use abi::signal::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD_ID, SigEvent, Signal};
+use abi::signal::{SIGEV_NONE, SIGEV_SIGNAL, SIGEV_THREAD, SIGEV_THREAD_ID, SigEvent, Signal};
 use abi::time::{
     ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, Itimerspec, Itimerval, TIMER_ABSTIME, Timespec, Timeval,
 };
@@ -96,7 +96,8 @@ pub fn timer_create(caller: &mut Caller, arguments: &Arguments) -> Outcome {
         Some(event) => {
             let signal = Signal::new(event.sigev_signo).ok_or(Errno::EINVAL)?;
             let task = match event.sigev_notify {
-                SIGEV_SIGNAL => None,
+                // The thread that SIGEV_THREAD starts is the C library's; it hears of the time by the signal.
+                SIGEV_SIGNAL | SIGEV_THREAD => None,
                 SIGEV_THREAD_ID => {
                     let task = process.namespaces.pids.task(event.sigev_tid);
                     Some(task.filter(|task| Arc::ptr_eq(task.process(), process)).ok_or(Errno::EINVAL)?)

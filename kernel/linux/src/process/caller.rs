@@ -59,6 +59,8 @@ pub struct Caller {
     pub has_too_many_threads: bool,
     /// PR_SET_TIMERSLACK, in nanoseconds.
     pub timer_slack_ns: u64,
+    /// What the thread began with, which 0 sets again.
+    pub first_timer_slack_ns: u64,
 }
 
 /// A call that gave EINTR, and by which rule it may be made again.
@@ -115,6 +117,7 @@ impl Caller {
             no_new_privileges: false,
             has_too_many_threads: false,
             timer_slack_ns: TIMER_SLACK_NS,
+            first_timer_slack_ns: TIMER_SLACK_NS,
         }
     }
 

@@ -138,6 +138,7 @@ pub fn clone(caller: &mut Caller, arguments: &CloneArgs) -> Result<Pid, Errno> {
     child.has_too_many_threads = caller.has_too_many_threads;
     child.no_new_privileges = caller.no_new_privileges;
     child.timer_slack_ns = caller.timer_slack_ns;
+    child.first_timer_slack_ns = caller.timer_slack_ns;
     if !flags.contains(CloneFlags::VM) || flags.contains(CloneFlags::VFORK) {
         child.alternate_stack = caller.alternate_stack;
     } else {

@@ -23,6 +23,9 @@ static NO_TIME: [i64; 2] = [0; 2];
 
 fn main() {
     let mut buffer = vec![0_u8; 1 << 16];
+    // sigevent: SIGEV_THREAD, by SIGALRM and by no signal.
+    static EVENTS: [[u64; 8]; 2] = [[0, 2 << 32 | 14, 0, 0, 0, 0, 0, 0], [0, 2 << 32 | 99, 0, 0, 0, 0, 0, 0]];
+    let [for_thread, without_signal] = [EVENTS[0].as_ptr() as usize, EVENTS[1].as_ptr() as usize];
     let at = buffer.as_mut_ptr() as usize;
     let open =
         |path: &std::ffi::CStr, flags| call(257, [HERE, path.as_ptr() as usize, flags, 0o600, 0, 0]) as usize;
@@ -214,6 +217,8 @@ fn main() {
         ("clock_nanosleep, a thread's clock", 230, [3, 0, NO_TIME.as_ptr() as usize, 0, 0, 0]),
         ("clock_settime, a clock that cannot be", 227, [1, at, 0, 0, 0, 0]),
         ("timer_create, no such clock", 222, [77, 0, at, 0, 0, 0]),
+        ("timer_create, for a thread of the C library", 222, [1, for_thread, at, 0, 0, 0]),
+        ("timer_create, for a thread, without a signal", 222, [1, without_signal, at, 0, 0, 0]),
         ("timer_gettime, no such timer", 224, [77, at, 0, 0, 0, 0]),
         ("getitimer, no such timer", 36, [7, at, 0, 0, 0, 0]),
         ("poll, too many", 7, [at, 1 << 30, 0, 0, 0, 0]),
