@@ -68,13 +68,14 @@ fn main() {
         two,
     };
 
+    // The hole and the end of the addresses that a program has with five levels of page tables: wild with four as well.
     let addresses = [
         ("null", 0),
         ("one", 1),
-        ("hole", 0x8000_0000_0000),
+        ("hole", 0x0100_0000_0000_0000),
         ("kernel", 0xffff_8000_0000_0000),
         ("last", usize::MAX - 7),
-        ("end", 0x7fff_ffff_effc),
+        ("end", 0x00ff_ffff_ffff_fffc),
     ];
     for (name, number, arguments) in table::calls(&things) {
         let results = addresses.map(|(_, address)| {
@@ -108,7 +109,7 @@ fn main() {
         unsafe { std::ptr::copy_nonoverlapping(b"/missing".as_ptr(), (two + 4096 - 8) as *mut u8, 8) };
         call(4, [two + 4096 - 8, two, 0, 0, 0, 0])
     });
-    for len in [usize::MAX, 1 << 63, (1 << 63) - 1, 0x7fff_ffff_ffff_f000, 1 << 47] {
+    for len in [usize::MAX, 1 << 63, (1 << 63) - 1, 0x7fff_ffff_ffff_f000, 1 << 56] {
         let results = [
             call(0, [reader, two, len, 0, 0, 0]),
             call(1, [writer, WILD - 64, len, 0, 0, 0]),
