@@ -133,12 +133,17 @@ fn print(program: &Path, load: &str, hub: &Figures, other: &Result<Figures>) -> 
          Assistant {version} (package `homeassistant` of PyPI; HTTP, WebSocket and recorder) after it on the same machine.\n"
     );
     println!("| measure | aim | hub | Home Assistant |\n|---|---|---|---|");
+    let told = |value: f64, unit: &str, digits: usize| match unit {
+        "" => grouped(value.round() as u64),
+        unit => format!("{value:.digits$} {unit}"),
+    };
     let row = |measure: &str, aim: &str, unit: &str, digits: usize, of: fn(&Figures) -> f64| {
         let their = match other {
-            Ok(_) => format!("{:.digits$} {unit}", of(theirs)),
+            Ok(_) => told(of(theirs), unit, digits),
             Err(_) => "not measured".into(),
         };
-        println!("| {measure} | {aim} | {:.digits$} {unit} | {} |", of(hub), their.trim_end());
+        let aim = if aim.is_empty() { "|".to_string() } else { format!("| {aim} |") };
+        println!("| {measure} {aim} {} | {their} |", told(of(hub), unit, digits));
     };
     row("start to first HTTP answer, median", "under 100 ms", "ms", 1, |f| f.start_ms);
     row("memory idle", "", "MiB", 1, |f| f.idle_mib);
@@ -162,4 +167,10 @@ fn print(program: &Path, load: &str, hub: &Figures, other: &Result<Figures>) -> 
         load.split_whitespace().next().unwrap_or("not known")
     );
     Ok(())
+}
+
+/// `number` with a comma between groups of three digits.
+fn grouped(number: u64) -> String {
+    let (rest, last) = (number / 1000, number % 1000);
+    if rest == 0 { last.to_string() } else { format!("{},{last:03}", grouped(rest)) }
 }
