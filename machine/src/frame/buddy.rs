@@ -135,8 +135,12 @@ pub(super) fn alloc_frame() -> Result<NonZeroU32, OutOfMemory> {
         return Ok(number);
     }
     drop(cache);
-    // The last frames may lie in other processors' caches.
-    CACHES.all().find_map(|other| other.lock_nested().pop()).ok_or(OutOfMemory)
+    cached().ok_or(OutOfMemory)
+}
+
+/// A frame out of any processor's cache: the last ones may lie there.
+fn cached() -> Option<NonZeroU32> {
+    CACHES.all().find_map(|cache| cache.lock_nested().pop())
 }
 
 pub(super) fn free_frame(number: NonZeroU32) {
@@ -156,12 +160,17 @@ pub(super) fn free_frame(number: NonZeroU32) {
 }
 
 /// A block of `1 << order` frames, aligned to its size, for the heap, stacks or a device. Its frames'
-/// contents are whatever was there.
+/// contents are whatever was there. Whoever is given none of a single frame can count on it that there is none.
 pub(crate) fn alloc_block(order: usize, owner: Owner) -> Result<usize, OutOfMemory> {
     if order > MAX_ORDER {
         return Err(OutOfMemory);
     }
-    let number = BUDDY.lock().alloc(order).ok_or(OutOfMemory)? as usize;
+    let block = BUDDY.lock().alloc(order);
+    let number = match block {
+        Some(number) => number as usize,
+        None if order == 0 => cached().ok_or(OutOfMemory)?.get() as usize,
+        None => return Err(OutOfMemory),
+    };
     for record in (number..number + (1 << order)).filter_map(record_at) {
         record.owner.store(owner as u8, Ordering::Relaxed);
     }

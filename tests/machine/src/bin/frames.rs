@@ -24,6 +24,7 @@ fn main() {
     machine_tests::run(&[
         ("a_new_frame_is_zero_and_a_dirty_one_keeps_its_bytes", zeroing),
         ("every_frame_can_be_had_once_and_comes_back", exhaustion),
+        ("the_heap_finds_frames_that_lie_ready_on_a_processor", ready),
         ("a_small_machine_has_heap_enough_for_growing_vectors", vectors),
         ("objects_of_all_sizes_do_not_overlap", objects),
         ("stacks_come_back", stacks),
@@ -65,6 +66,34 @@ fn exhaustion() -> Result<(), String> {
     for (index, frame) in frames.iter().enumerate() {
         expect("a frame is had once", frame.place(), (index as u64, 1))?;
     }
+    drop(frames);
+    expect("free afterwards", free(), before)
+}
+
+/// Frames that a processor has just been given back are in its cache, out of the common lists.
+fn ready() -> Result<(), String> {
+    const READY: usize = 32;
+    let before = free();
+    let mut blocks = Vec::new();
+    blocks.try_reserve_exact(before).map_err(|error| alloc::format!("{error}"))?;
+    let mut frames = Vec::with_capacity(READY);
+    for _ in 0..READY {
+        frames.push(Frame::new_dirty(Owner::User).map_err(|error| alloc::format!("{error}"))?);
+    }
+    let mut take_all = || {
+        let taken = blocks.len();
+        loop {
+            let mut block = Vec::<u8>::new();
+            if block.try_reserve_exact(PAGE_SIZE).is_err() {
+                return blocks.len() - taken;
+            }
+            blocks.push(block);
+        }
+    };
+    take_all();
+    frames.clear();
+    expect("frames for the heap", take_all(), READY)?;
+    drop(blocks);
     drop(frames);
     expect("free afterwards", free(), before)
 }
